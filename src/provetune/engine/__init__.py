@@ -1,0 +1,1 @@
+"""The fast core: packing, attention over packed rows, loss, generation, log-likelihood."""

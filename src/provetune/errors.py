@@ -1,0 +1,75 @@
+"""Every error that provetune raises on purpose.
+
+    ProvetuneError                exit code 1 unless a subclass says otherwise
+    ├── SpecError                 2   the project file says something that cannot be meant
+    ├── DataError                 2   a data file cannot be read as examples
+    ├── ModelError                2   a base model cannot be found, loaded or used
+    ├── FolderError               2   a folder cannot be read or written
+    ├── EvidenceError             2   an evidence file is incomplete or does not match itself
+    ├── AuditBlocked              5   the audit found something that must be mended first
+    ├── HardwareTooSmall          6   nothing can be trained with this hardware or budget
+    └── RunFailed                 8   stopped for a named reason, state saved
+        └── TrainingDiverged      8   loss or gradient is not a finite number
+
+A message says what was found, what was wanted, where, and the next command.
+"""
+
+from __future__ import annotations
+
+
+class ProvetuneError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class SpecError(ProvetuneError):
+    """The project file says something that cannot be meant."""
+
+    exit_code = 2
+
+
+class DataError(ProvetuneError):
+    """A data file cannot be read as examples."""
+
+    exit_code = 2
+
+
+class ModelError(ProvetuneError):
+    """A base model cannot be found, loaded or used."""
+
+    exit_code = 2
+
+
+class FolderError(ProvetuneError):
+    """A folder cannot be read or written."""
+
+    exit_code = 2
+
+
+class EvidenceError(ProvetuneError):
+    """An evidence file is incomplete or does not match itself."""
+
+    exit_code = 2
+
+
+class AuditBlocked(ProvetuneError):
+    """The audit found something that must be mended before training."""
+
+    exit_code = 5
+
+
+class HardwareTooSmall(ProvetuneError):
+    """Nothing can be trained with this hardware or budget."""
+
+    exit_code = 6
+
+
+class RunFailed(ProvetuneError):
+    """A run stopped for a named reason; its state is saved and the same command continues it."""
+
+    exit_code = 8
+
+
+class TrainingDiverged(RunFailed):
+    """Loss or gradient is not a finite number."""

@@ -1,0 +1,125 @@
+"""Rules and measurements -> decision. Pure: the same evidence gives the same decision, today and in ten years."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from provetune.records.evaluation import Comparison, Decision, DecisionOutcome, Evaluation, GateRule, Outcome, Verdict
+from provetune.stats.estimate import Estimate
+
+UNMEASURED_LIMIT = 0.02
+"""Above this share of rows that were not measured a rule is inconclusive."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the rules are held against, all measured at the confidence of this opening of the test split."""
+
+    champion: Evaluation
+    baselines: Sequence[Evaluation]
+    comparisons: Sequence[Comparison]
+    audit_blockers: Sequence[str]
+    opening: int
+    confidence: float
+
+
+def decide(rules: Sequence[GateRule], measured: Measured) -> Decision:
+    """Ship if every rule passes, hold if one fails, inconclusive otherwise."""
+    verdicts = tuple(_judge(rule, measured) for rule in rules)
+    outcomes = {verdict.outcome for verdict in verdicts}
+    outcome: DecisionOutcome = "hold" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "ship"
+    sentence, next_step = _words(outcome, verdicts, measured)
+    return Decision(
+        outcome=outcome,
+        sentence=sentence,
+        next_step=next_step,
+        champion=measured.champion.candidate.name,
+        verdicts=verdicts,
+        opening=measured.opening,
+        confidence=measured.confidence,
+    )
+
+
+def _judge(rule: GateRule, measured: Measured) -> Verdict:
+    if rule.kind == "audit":
+        blocked = bool(measured.audit_blockers)
+        reason = f"the audit blocks: {', '.join(measured.audit_blockers)}" if blocked else "the audit found nothing that blocks"
+        return Verdict(rule=rule, outcome="fail" if blocked else "pass", observed=None, reason=reason)
+    if rule.kind in ("at_least", "at_most"):
+        value = measured.champion.summary.get(rule.metric)
+        return _against_threshold(rule, value)
+    return _against_baseline(rule, measured)
+
+
+def _against_threshold(rule: GateRule, value: Estimate | None) -> Verdict:
+    if value is None or value.low is None or value.high is None:
+        return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=f"{rule.metric} was not measured")
+    sign = 1 if rule.kind == "at_least" else -1
+    worst, best = (value.low, value.high) if sign == 1 else (value.high, value.low)
+    outcome: Outcome = "pass" if sign * (worst - rule.margin) >= 0 else "fail" if sign * (best - rule.margin) < 0 else "inconclusive"
+    wanted = "at least" if sign == 1 else "at most"
+    return Verdict(rule=rule, outcome=outcome, observed=value, reason=f"{rule.metric} is {value}; wanted {wanted} {rule.margin:g}")
+
+
+def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
+    found = next((c for c in measured.comparisons if c.baseline == rule.baseline and c.metric == rule.metric), None)
+    if found is None or found.difference.low is None or found.difference.high is None:
+        return Verdict(rule=rule, outcome="inconclusive", observed=None, reason=f"no comparison with {rule.baseline} was measured")
+    rows = len(measured.champion.example_ids)
+    missing = rows - (found.wins + found.ties + found.losses)
+    if missing > UNMEASURED_LIMIT * rows:
+        return Verdict(rule=rule, outcome="inconclusive", observed=found.difference, reason=f"{missing} of {rows} rows were not measured")
+    edge = rule.margin if rule.kind == "beats_baseline" else -rule.margin
+    d = found.difference
+    outcome: Outcome = "pass" if found.difference.low > edge else "fail" if found.difference.high < edge else "inconclusive"
+    claim = f"better than {rule.baseline} by more than {edge:g}" if edge >= 0 else f"not worse than {rule.baseline} by {rule.margin:g} or more"
+    says = {"pass": "shown", "fail": "shown to be untrue", "inconclusive": "not settled"}[outcome]
+    return Verdict(
+        rule=rule,
+        outcome=outcome,
+        observed=d,
+        reason=f"{claim}: {says}; the difference in {rule.metric} is {d}",
+        more_examples=_more_examples(d, edge) if outcome == "inconclusive" else None,
+    )
+
+
+def _more_examples(difference: Estimate, edge: float) -> int | None:
+    """Examples beyond the present ones at which the half-width would shrink to the distance from the margin.
+
+    None where the observed difference stands on the margin itself: no number of examples would settle it.
+    """
+    if difference.value is None or difference.low is None or difference.high is None:
+        return None
+    distance = abs(difference.value - edge)
+    half_width = (difference.high - difference.low) / 2
+    if distance < 1e-9:
+        return None
+    return max(1, math.ceil(difference.n * (half_width / distance) ** 2) - difference.n)
+
+
+def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Measured) -> tuple[str, str]:
+    name = measured.champion.candidate.name
+    decisive = {"hold": "fail", "inconclusive": "inconclusive", "ship": "pass"}[outcome]
+    reasons = [v.reason for v in verdicts if v.outcome == decisive and v.rule.kind != "audit"] or [v.reason for v in verdicts if v.outcome == decisive]
+    caution = _stronger_beside(verdicts, measured)
+    if outcome == "ship":
+        step = "Read the report, then ship it." if not caution else "Read the report; consider shipping the stronger one instead."
+        return f"{name} is proven better than every prompt it was held against: {'; '.join(reasons)}.{caution}", step
+    if outcome == "hold":
+        return f"{name} must not ship: {'; '.join(reasons)}.{caution}", "Keep the best prompt, or improve the data and run again."
+    more = [v.more_examples for v in verdicts if v.more_examples]
+    step = f"About {max(more):,} more test examples would settle it." if more else "More test examples are needed."
+    return f"The evidence does not settle it for {name}: {'; '.join(reasons)}.{caution}", step
+
+
+def _stronger_beside(verdicts: Sequence[Verdict], measured: Measured) -> str:
+    """A sentence for each candidate that no rule names and that is better, by the whole interval, on a metric that decides."""
+    named = {v.rule.baseline for v in verdicts}
+    deciding = {v.rule.metric for v in verdicts if v.rule.kind == "beats_baseline"}
+    stronger = [
+        c for c in measured.comparisons
+        if c.baseline not in named and c.metric in deciding and c.difference.high is not None and c.difference.high < 0
+    ]
+    return "".join(f" But {c.baseline}, which no rule names, is better: the difference in {c.metric} is {c.difference}." for c in stronger)

@@ -1,0 +1,1 @@
+"""Models behind the small protocols: transformers (+ PEFT), linear, scripted; tokenizers without torch."""

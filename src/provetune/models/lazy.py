@@ -1,0 +1,23 @@
+"""A generator that is loaded when it is first asked: nothing is loaded for what is already measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from provetune.protocols import Completion, Generator, Progress
+from provetune.records.candidate import GenerationSettings
+from provetune.records.data import Message
+
+
+class LazyGenerator:
+    """Makes its generator at the first call of `generate` and keeps it."""
+
+    def __init__(self, make: Callable[[], Generator]) -> None:
+        self._make = make
+        self._made: Generator | None = None
+
+    def generate(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings, progress: Progress) -> list[Completion]:
+        """Ask the generator, loading it first where needed."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made.generate(prompts, settings, progress)

@@ -1,0 +1,100 @@
+"""The model's own tokenizer and chat template, without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2.exceptions import TemplateError
+from transformers import AutoTokenizer
+
+from provetune.chat import template_fingerprint
+from provetune.errors import ModelError
+from provetune.hashing import folder_sha256
+from provetune.records.candidate import ModelRef
+from provetune.records.data import Message
+
+_PROBE = "provetune probe"
+
+
+class FolderTokenizer:
+    """`protocols.Tokenizer` over a model folder; stop tokens are read off the rendered template."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{folder}: no tokenizer could be loaded ({error}); wanted tokenizer.json beside config.json") from error
+        if not self._tokenizer.chat_template:
+            raise ModelError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
+        config = json.loads((folder / "config.json").read_text())
+        config = config.get("text_config", config)
+        self.context_length = int(config.get("max_position_embeddings") or self._tokenizer.model_max_length)
+        self.stop_ids = self._find_stop_ids()
+
+    def render(self, messages: Sequence[Message], open_turn: bool) -> str:
+        """The template's text; raises ModelError where the template refuses the roles."""
+        turns = [{"role": m.role, "content": m.content} for m in messages]
+        try:
+            text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=open_turn)
+        except TemplateError as error:
+            roles = ", ".join(m.role for m in messages)
+            raise ModelError(f"the chat template refuses the turns ({roles}): {error}") from error
+        return text
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of rendered text; nothing is added (the template brings its own begin token)."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens left out."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def _find_stop_ids(self) -> frozenset[int]:
+        user = Message(role="user", content="Hello")
+        before = self.render([user], open_turn=True)
+        after = self.render([user, Message(role="assistant", content=_PROBE)], open_turn=False)
+        ending = after[len(before) :].partition(_PROBE)[2].lstrip()
+        found = self.encode(ending)[:1]
+        stops = {token for token in found if token in set(self._tokenizer.all_special_ids)}
+        if self._tokenizer.eos_token_id is not None:
+            stops.add(int(self._tokenizer.eos_token_id))
+        if not stops:
+            raise ModelError("the template ends an assistant turn without a special token and there is no eos token; nothing could stop")
+        return frozenset(stops)
+
+
+def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:
+    """Who the base model is: parameters (from the safetensors headers), context, hashes."""
+    card = folder / "README.md"
+    licence = "unknown"
+    if card.is_file():
+        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
+        licence = next((line.partition(":")[2].strip() for line in lines[:40] if line.startswith("license:")), "unknown")
+    return ModelRef(
+        name=name,
+        revision=revision,
+        parameters=sum(_parameters(file) for file in folder.glob("*.safetensors")),
+        context_length=tokenizer.context_length,
+        weights_sha256=folder_sha256(folder, [".safetensors"]),
+        template=template_fingerprint(tokenizer),
+        licence=licence,
+    )
+
+
+def _parameters(file: Path) -> int:
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+    total = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            count = 1
+            for side in entry["shape"]:
+                count *= side
+            total += count
+    return total

@@ -1,0 +1,163 @@
+"""Memory of a training, from first principles, with an interval from published measurements.
+
+It describes this package's loop: weights and optimizer state in 32 bits, no activation checkpointing, rows
+packed without padding, cross-entropy in chunks, and a copy of the best trained weights. The sum of the parts is
+taken as the peak, which errs on the safe side: gradients and activations are not at their largest together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from provetune.errors import SpecError
+from provetune.planning.request import Hardware, ModelShape, PlanRequest
+from provetune.stats.estimate import Estimate
+
+Precision = Literal["fp32", "bf16"]
+TunedBy = Literal["full", "lora"]
+
+BYTES_PER_WEIGHT = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "nf4": 0.5 + 4 / 64,  # blocks of 64 share a 32-bit maximum
+    "nf4-dq": 0.5 + 1 / 64 + 4 / (64 * 256),  # these maxima in 8 bits, 256 of them share a 32-bit one
+}
+"""Stored bytes per parameter of a linear layer (Dettmers et al. 2023, arXiv 2305.14314, for the 4-bit ones)."""
+
+BYTES_PER_TRAINED = {"fp32": 16, "bf16": 8}
+"""Weight, gradient and AdamW's two states, per trained parameter."""
+
+PACK_TOKENS = 4096
+"""Most tokens that the training loop sends through the model at once."""
+
+LOSS_CHUNK = 2**22
+"""Logits that the training loop holds at once."""
+
+RESERVED, RUNTIME_GIB = 1.06, 0.6
+"""What the allocator holds beyond what it hands out; Python, torch and the device's own needs."""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Measured over estimated memory (5th, 50th, 90th and 95th percentile) in one group of published runs."""
+
+    name: str
+    runs: int
+    p05: float
+    p50: float
+    p90: float
+    p95: float
+
+
+NO_CHECKPOINTING = Stratum("1 GPU, no checkpointing, 16-bit base", 28, 0.79, 0.98, 1.19, 1.27)
+FULL_TUNING = Stratum("full fine-tuning, 1 GPU", 17, 0.75, 1.12, 1.37, 1.41)
+
+
+def lora_parameters(shape: ModelShape, r: int, targets: str) -> int:
+    """Adapter parameters: r (inputs + outputs) per adapted layer (Hu et al. 2021, arXiv 2106.09685).
+
+    `targets` is `all-linear` or names with commas; raises SpecError on a name that the model lacks.
+
+    >>> llama_2_7b = ModelShape(4096, 32, 32, 32, 128, 11008, 3, 32000, False)
+    >>> lora_parameters(llama_2_7b, r=8, targets="q_proj,v_proj")
+    4194304
+    """
+    return shape.layers * sum(r * sum(shape.linear_layers[name]) for name in _adapted(shape, targets))
+
+
+def _adapted(shape: ModelShape, targets: str) -> list[str]:
+    known = list(shape.linear_layers)
+    names = known if targets == "all-linear" else [name.strip() for name in targets.split(",")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SpecError(f"train.lora.targets: found {unknown[0]!r}, wanted all-linear or some of {', '.join(known)}")
+    return names
+
+
+def state_bytes(parameters: int, trained: int, *, method: TunedBy, precision: Precision) -> float:
+    """Weights, gradients, AdamW's states and the best weights so far; under bf16 also the cast weights."""
+    frozen = parameters if method == "lora" else 0
+    best_copy = BYTES_PER_WEIGHT["fp32"] * trained
+    cast = BYTES_PER_WEIGHT["bf16"] * (frozen + trained) if precision == "bf16" else 0.0
+    return BYTES_PER_WEIGHT["fp32"] * frozen + BYTES_PER_TRAINED["fp32"] * trained + best_copy + cast
+
+
+def activation_bytes(shape: ModelShape, tokens: int, *, method: TunedBy, precision: Precision, adapted_inputs: int = 0) -> float:
+    """What the forward pass of one pack keeps for the backward pass, all layers and the last norm; loss not included.
+
+    Per token and layer: two norms (input and normalised value in 32 bits, output as the next layer reads it),
+    queries, keys and values, the attended values before and after they are put back in row order, the four (plain
+    MLPs: two) MLP activations. `adapted_inputs` is the summed input width of LoRA's layers, which under bf16 keep
+    a copy of their own.
+    """
+    width = BYTES_PER_WEIGHT[precision]
+    norm = (4 + 4 + (width if precision == "bf16" else 4 * (method == "full"))) * shape.hidden
+    attention = width * (3 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 4 * shape.heads
+    mlp = width * (4 if shape.mlp_matrices == 3 else 2) * shape.mlp
+    adapters = width * adapted_inputs if method == "lora" and precision == "bf16" else 0.0
+    return tokens * (shape.layers * (2 * norm + attention + mlp + adapters) + norm)
+
+
+def score_bytes(shape: ModelShape, tokens: int, longest: int) -> float:
+    """Attention scores kept under bfloat16 on a CPU, where attention is two plain products, and repeated keys and values."""
+    width, repeated = BYTES_PER_WEIGHT["bf16"], 2 * (shape.heads - shape.kv_heads) * shape.head_dim
+    return width * tokens * shape.layers * (shape.heads * longest + repeated)
+
+
+def loss_bytes(shape: ModelShape, tokens: int, *, method: TunedBy) -> float:
+    """Logits, probabilities and their gradient of one chunk, hidden states; for full tuning the head's gradient."""
+    head = 2 * 4 * shape.head_parameters if method == "full" else 0
+    return 3 * 4 * min(LOSS_CHUNK, max(tokens, 1) * shape.vocabulary) + 2 * 4 * tokens * shape.hidden + head
+
+
+def pack_tokens(longest: int, batch_size: int) -> int:
+    """Tokens of the largest pack: bounded by the loop's limit, by the rows of a step, and below by the longest row.
+
+    >>> pack_tokens(100, 16), pack_tokens(5000, 16), pack_tokens(1000, 16)
+    (1600, 5000, 4096)
+    """
+    return min(max(PACK_TOKENS, longest), longest * batch_size)
+
+
+def trainable_parameters(request: PlanRequest, method: TunedBy) -> int:
+    """Parameters that the method trains."""
+    lora = request.train.lora
+    return request.model.parameters if method == "full" else lora_parameters(request.shape, lora.r, lora.targets)
+
+
+def training_memory(request: PlanRequest, method: TunedBy, *, longest: int, batch_size: int) -> tuple[Estimate, float]:
+    """Peak memory in GiB with rows of up to `longest` tokens, and its 90th percentile, by which "fits" is judged.
+
+    On a CPU the precision is chosen when training starts, so the larger of both is taken.
+    """
+    shape, trained = request.shape, trainable_parameters(request, method)
+    tokens, on_cpu = pack_tokens(longest, batch_size), request.hardware.kind == "cpu"
+    precisions: tuple[Precision, ...] = ("fp32", "bf16") if on_cpu else ("bf16",)
+    inputs = sum(shape.linear_layers[name][0] for name in _adapted(shape, request.train.lora.targets))
+    allocated = max(
+        state_bytes(request.model.parameters, trained, method=method, precision=precision)
+        + activation_bytes(shape, tokens, method=method, precision=precision, adapted_inputs=inputs)
+        + (score_bytes(shape, tokens, longest) if on_cpu and precision == "bf16" else 0.0)
+        + loss_bytes(shape, tokens, method=method)
+        for precision in precisions
+    )
+    gib = RESERVED * allocated / 2**30 + RUNTIME_GIB
+    stratum, said = _stratum(method, request.hardware)
+    text = f"sum of weights, gradients, optimizer, activations, loss; interval of {said}"
+    return Estimate(gib * stratum.p50, gib * stratum.p05, gib * stratum.p95, stratum.runs, 0.9, text), gib * stratum.p90
+
+
+def _stratum(method: TunedBy, hardware: Hardware) -> tuple[Stratum, str]:
+    if hardware.kind == "gpu" and method == "lora":
+        return NO_CHECKPOINTING, f"stratum '{NO_CHECKPOINTING.name}'"
+    if hardware.kind == "gpu":
+        return FULL_TUNING, f"stratum '{FULL_TUNING.name}'"
+    return FULL_TUNING, f"the widest stratum, '{FULL_TUNING.name}', as no runs on a CPU are published"
+
+
+def fits(middle: float, p90: float, available_gib: float) -> Literal["fits", "tight", "does not fit"]:
+    """`fits` where the 90th percentile does, `does not fit` where not even the middle does, else `tight`."""
+    if p90 <= available_gib:
+        return "fits"
+    return "tight" if middle <= available_gib else "does not fit"

@@ -1,0 +1,36 @@
+"""Hours of training, from floating-point operations and the measured speed of the machine."""
+
+from __future__ import annotations
+
+from provetune.planning.memory import TunedBy
+from provetune.planning.request import ModelShape
+from provetune.stats.estimate import Estimate
+
+UTILISATION = (0.2, 0.4, 0.6)
+"""Share of the speed of large matrix products that training on packed rows reaches: low, middle, high.
+
+A prior from published runs (0.36 to 0.67 on one GPU), not a measurement of this machine.
+"""
+
+FLOPS_PER_WEIGHT = {"full": 6, "lora": 4}
+"""Per token: 2 forward, 2 for the gradient of the activations, 2 for that of the weights, which LoRA does not need."""
+
+
+def flops_per_token(shape: ModelShape, method: TunedBy, *, row_tokens: float) -> float:
+    """Operations of forward and backward per token of rows of `row_tokens` (Kaplan et al. 2020, arXiv 2001.08361).
+
+    All weights that multiply (linear layers and LM head), and causal attention.
+    """
+    weights = shape.linear_parameters + shape.head_parameters
+    attention = 3 * 4 * shape.layers * shape.heads * shape.head_dim * row_tokens / 2
+    return FLOPS_PER_WEIGHT[method] * weights + attention
+
+
+def training_hours(flops: float, flops_per_s: float | None) -> Estimate:
+    """Hours for `flops` operations; value None where the speed is unknown."""
+    if flops_per_s is None or flops_per_s <= 0:
+        return Estimate(None, None, None, 0, 0.9, "unknown: the speed of this machine was not measured")
+    slow, middle, fast = (flops / (flops_per_s * share) / 3600 for share in UTILISATION)
+    low, mid, high = UTILISATION
+    text = f"operations over measured speed; utilisation {mid:g} [{low:g}, {high:g}], a prior for packed rows"
+    return Estimate(middle, fast, slow, 0, 0.9, text)

@@ -1,0 +1,117 @@
+"""What a rented GPU costs: a small dated table, kept in the package. Prices move; every use shows their date."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from provetune.errors import DataError
+
+COLUMNS = ("provider", "sku", "gpu", "mem_gb", "count", "usd_per_hour", "region", "tier", "as_of", "source_url")
+USD_PER_GPU_HOUR = (0.05, 20.0)
+"""What one GPU can plausibly cost; anything else is a mistake of unit."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """One row: `usd_per_hour` is for the whole instance of `count` GPUs with `mem_gb` (10^9 bytes) each.
+
+    `as_of` is a date, a year, or `unknown`.
+    """
+
+    provider: str
+    sku: str
+    gpu: str
+    mem_gb: float
+    count: int
+    usd_per_hour: float
+    region: str
+    tier: str
+    as_of: str
+    source_url: str
+
+    @property
+    def mem_gib(self) -> float:
+        """Memory of one GPU in GiB."""
+        return self.mem_gb * 1e9 / 2**30
+
+
+LOCAL = Price("local", "own hardware: no rental cost", "", math.inf, 1, 0.0, "", "owned", "", "")
+"""Hardware that is already there; electricity and purchase are not counted."""
+
+
+def load_prices(path: Path | None = None) -> tuple[Price, ...]:
+    """The packaged prices, or those of a CSV file with the same columns (contract prices).
+
+    Raises DataError, naming file and line, on missing columns, numbers that are none, and implausible prices.
+    """
+    name = str(path) if path else "prices.csv"
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path else files("provetune").joinpath("prices.csv").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: cannot be read as a text file ({error})") from error
+    reader = csv.DictReader(io.StringIO(text))
+    missing = set(COLUMNS) - set(reader.fieldnames or ())
+    if missing:
+        raise DataError(f"{name}:1: columns {', '.join(sorted(missing))} are missing; wanted {','.join(COLUMNS)}")
+    return tuple(_price(row, f"{name}:{reader.line_num}") for row in reader)
+
+
+def _price(row: dict[str, str | None], where: str) -> Price:
+    text = {column: (row[column] or "").strip() for column in COLUMNS}
+    try:
+        mem_gb, count, usd_per_hour = float(text["mem_gb"]), int(text["count"]), float(text["usd_per_hour"])
+    except ValueError as error:
+        raise DataError(f"{where}: mem_gb, count and usd_per_hour must be numbers ({error})") from error
+    low, high = USD_PER_GPU_HOUR
+    if not (count >= 1 and 0 < mem_gb < math.inf and low <= usd_per_hour / count <= high):
+        raise DataError(f"{where}: {usd_per_hour:g} $/h for {count} GPUs of {mem_gb:g} GB; wanted {low:g} to {high:g} $ per GPU and hour")
+    return Price(
+        provider=text["provider"],
+        sku=text["sku"],
+        gpu=text["gpu"],
+        mem_gb=mem_gb,
+        count=count,
+        usd_per_hour=usd_per_hour,
+        region=text["region"],
+        tier=text["tier"],
+        as_of=text["as_of"] or "unknown",
+        source_url=text["source_url"],
+    )
+
+
+PRICES = load_prices()
+"""The packaged table."""
+
+
+def cheapest(mem_gib: float, prices: Sequence[Price] = PRICES) -> list[Price]:
+    """Instances of which ONE GPU holds `mem_gib`, cheapest whole instance first.
+
+    Spot offers are left out: they may end at any moment, so an hour on them is no promise.
+
+    >>> cheapest(30)[0].gpu
+    'A6000'
+    """
+    fitting = [price for price in prices if price.mem_gib >= mem_gib and price.tier != "spot"]
+    return sorted(fitting, key=lambda price: (price.usd_per_hour, price.provider, price.sku))
+
+
+def as_of(prices: Sequence[Price]) -> str:
+    """The dates of the prices: oldest and newest, and how many rows carry no full date.
+
+    >>> as_of([LOCAL])
+    'own hardware: no rental cost'
+    """
+    rented = [price for price in prices if price.tier != LOCAL.tier]
+    if not rented:
+        return LOCAL.sku if prices else "no prices"
+    dates = sorted(price.as_of for price in rented if re.fullmatch(r"\d{4}-\d\d-\d\d", price.as_of))
+    undated = len(rented) - len(dates)
+    span = "date unknown" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    return f"{span} ({undated} of {len(rented)} prices without a date)" if undated and dates else span

@@ -1,0 +1,80 @@
+"""Zero-shot and few-shot prompts. Shots come from the training rows only."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from provetune.protocols import Tokenizer
+from provetune.records.candidate import Prompt
+from provetune.records.data import Example, Message
+
+
+@dataclass(frozen=True)
+class PromptRequest:
+    """What a strategy may use: the task, its labels, the user's system line, training rows and the room for tokens."""
+
+    task: str
+    labels: tuple[str, ...]
+    system: str | None
+    train: Sequence[Example]
+    tokenizer: Tokenizer
+    room: int
+    shots: int = 8
+    seed: int = 7
+
+
+def instruction(request: PromptRequest) -> str:
+    """The system line of a prompted candidate: the user's own words, the answer's form and all labels."""
+    if request.task == "classify":
+        lines = [request.system or "Classify the message.", "Reply with exactly one of these labels and nothing else:"]
+        return "\n".join(lines + [f"- {label}" for label in request.labels])
+    forms = {
+        "extract": "Extract the facts from the message. Reply with one JSON object and nothing else.",
+        "generate": "Do what the message asks.",
+        "chat": "Answer the message.",
+    }
+    return request.system or forms[request.task]
+
+
+def zero_shot(request: PromptRequest) -> Prompt:
+    """The instruction alone."""
+    return Prompt(strategy="zero-shot", system=instruction(request))
+
+
+def few_shot(request: PromptRequest) -> Prompt:
+    """The instruction and up to `shots` training rows, from different labels where there are labels.
+
+    Rows are drawn by seed, short ones preferred, as many as fit half of the room that the context leaves.
+    """
+    draw = random.Random(request.seed)
+    by_label: dict[str, list[Example]] = defaultdict(list)
+    for example in request.train:
+        by_label[example.label or ""].append(example)
+    labels = sorted(by_label)
+    draw.shuffle(labels)
+    chosen: list[Example] = []
+    for turn in range(request.shots):
+        waiting = by_label[labels[turn % len(labels)]]
+        drawn = draw.sample(waiting, min(5, len(waiting)))
+        fresh = [example for example in drawn if example not in chosen]
+        if fresh:
+            chosen.append(min(fresh, key=lambda example: (len(example.prompt_text) + len(example.target), example.id)))
+    system = instruction(request)
+    while chosen:
+        prompt = Prompt(
+            strategy="few-shot",
+            system=system,
+            shots=tuple((Message(role="user", content=e.prompt_text), Message(role="assistant", content=e.target)) for e in chosen),
+            shot_ids=tuple(example.id for example in chosen),
+        )
+        turns = [Message(role="system", content=system), *(turn for shot in prompt.shots for turn in shot)]
+        if len(request.tokenizer.encode(request.tokenizer.render(turns, open_turn=False))) <= request.room:
+            return prompt
+        chosen.pop()
+    return Prompt(strategy="few-shot", system=system)
+
+
+STRATEGIES: dict[str, Callable[[PromptRequest], Prompt]] = {"zero-shot": zero_shot, "few-shot": few_shot}

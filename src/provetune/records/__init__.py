@@ -1,0 +1,1 @@
+"""Every record that reaches disk; validation only."""

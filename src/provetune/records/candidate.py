@@ -1,0 +1,125 @@
+"""Records of what can be measured: models, prompts, candidates, plans, training runs."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from provetune.records.base import Frozen, Record
+from provetune.records.data import Message
+from provetune.stats.estimate import Estimate
+
+Strategy = Literal["plain", "zero-shot", "few-shot", "chain-of-thought", "role"]
+CandidateKind = Literal["prompt", "adapter", "full", "linear", "endpoint", "recorded"]
+Method = Literal["full", "lora", "qlora"]
+
+
+class ModelRef(Frozen):
+    """A base model. `weights_sha256` covers the safetensors, `template` the rendering of a probe conversation."""
+
+    name: str
+    revision: str
+    parameters: int
+    context_length: int
+    weights_sha256: str
+    template: str
+    licence: str = "unknown"
+
+
+class GenerationSettings(Frozen):
+    """How a completion is written: greedy, up to `max_new_tokens` or a stop token."""
+
+    max_new_tokens: int = 32
+
+
+class Prompt(Frozen):
+    """What stands before the user's own messages: `plain` adds nothing but the system line."""
+
+    strategy: Strategy
+    system: str | None = None
+    shots: tuple[tuple[Message, Message], ...] = ()
+    shot_ids: tuple[str, ...] = ()
+
+
+class Candidate(Record):
+    """Anything that writes completions for examples and can be measured."""
+
+    SCHEMA: ClassVar[str] = "candidate/1"
+    name: str
+    kind: CandidateKind
+    prompt: Prompt
+    generation: GenerationSettings
+    model: ModelRef | None = None
+    weights_folder: str | None = None
+    weights_sha256: str | None = None
+
+
+class PlanOption(Frozen):
+    """One way to tune: does it fit, how long, how much. Memory in GiB, time in hours, money in US dollars."""
+
+    method: Method
+    fits: Literal["fits", "tight", "does not fit", "unknown"]
+    memory_gib: Estimate
+    duration_h: Estimate
+    cost_usd: Estimate
+    trainable_parameters: int
+    note: str = ""
+
+
+class Plan(Record):
+    """What will be tried, computed before anything is spent."""
+
+    SCHEMA: ClassVar[str] = "plan/1"
+    model: ModelRef
+    hardware: str
+    memory_available_gib: float
+    tokens_per_epoch: int
+    options: tuple[PlanOption, ...]
+    chosen: tuple[Method, ...]
+    hyperparameters: dict[str, dict[str, float | int | str]]
+    why: dict[str, str]
+    assumptions: tuple[str, ...]
+    prices_as_of: str
+    smallest_provable_gain: float | None = None
+
+
+class LossPoint(Frozen):
+    """Training loss (nats per labelled token) and gradient norm of one optimizer step."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+
+
+class ValidationScore(Frozen):
+    """One look at the validation split during training."""
+
+    step: int
+    loss: float
+    score: float
+
+
+class TrainingRun(Record):
+    """How one tuned candidate came about."""
+
+    SCHEMA: ClassVar[str] = "training_run/1"
+    method: Method
+    model: ModelRef
+    hyperparameters: dict[str, float | int | str]
+    seed: int
+    losses: tuple[LossPoint, ...]
+    validation: tuple[ValidationScore, ...]
+    best_step: int
+    total_steps: int
+    stopped_because: str
+    tokens_seen: int
+    labelled_tokens_seen: int
+    tokens_per_s: float
+    duration_s: float
+    peak_memory_gib: float
+    resumed: int
+    weights_folder: str
+    weights_sha256: str
+    measured_choices: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,42 @@
+"""What the user wants: the project file, parsed once.
+
+`model` holds the tree of frozen models, `parts` its sections that nothing acts on yet, `text` reads YAML, `write` writes it.
+"""
+
+from provetune.spec.model import (
+    AuditSpec,
+    BaselineSpec,
+    BaseSpec,
+    BudgetSpec,
+    ColumnsSpec,
+    DataSpec,
+    FailOnSpec,
+    LoraSpec,
+    ProjectSpec,
+    ProveSpec,
+    SplitSpec,
+    TaskSpec,
+    TrainSpec,
+    json_schema,
+    resolve_metric,
+    unavailable,
+)
+
+__all__ = [
+    "AuditSpec",
+    "BaseSpec",
+    "BaselineSpec",
+    "BudgetSpec",
+    "ColumnsSpec",
+    "DataSpec",
+    "FailOnSpec",
+    "LoraSpec",
+    "ProjectSpec",
+    "ProveSpec",
+    "SplitSpec",
+    "TaskSpec",
+    "TrainSpec",
+    "json_schema",
+    "resolve_metric",
+    "unavailable",
+]

@@ -1,0 +1,301 @@
+"""What the user wants: the project file as a tree of frozen models. `text.load_spec` reads it from YAML.
+
+Every key of the long form is known here, so that a file can be checked whole. A key marked `NOT_YET` is accepted
+by the models but refused by `load_spec` as long as nothing acts on it: a setting is never ignored in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from provetune.spec.parts import (
+    NOT_YET,
+    Count,
+    HumanSpec,
+    Names,
+    NearDuplicatesSpec,
+    PersonalDataSpec,
+    ReplaySpec,
+    RuleSpec,
+    SearchSpec,
+    Share,
+    ShipSpec,
+    SpecPart,
+    Threshold,
+    WarnOnSpec,
+    WatchSpec,
+    as_list,
+)
+
+Auto = Literal["auto"]
+TaskType = Literal["classify", "extract", "generate", "chat"]
+Metric = Literal["auto", "accuracy", "f1_macro", "exact_match", "rouge_l"]
+BaselineName = Literal["zero-shot", "few-shot", "chain-of-thought", "role"]
+Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
+
+AVAILABLE_VALUES: dict[str, tuple[str, ...]] = {
+    "data.format": ("auto", "chat", "prompt-completion", "csv"),
+    "baselines.name": ("zero-shot", "few-shot"),
+    "baselines.pick": ("random",),
+    "train.method": ("auto", "lora", "full"),
+    "prove.against": ("zero-shot", "few-shot", "linear", "best-baseline"),
+    "report.language": ("en",),
+    "tracking": ("none",),
+}
+"""Keys of which this version acts on some values only."""
+
+
+def _against(value: Any) -> Any:
+    return value if value == "best-baseline" else as_list(value)
+
+
+def _untracked() -> list[Tracker]:
+    return ["none"]
+
+
+Seeds = Annotated[list[int], BeforeValidator(as_list, json_schema_input_type=list[int] | int)]
+Trackers = Annotated[list[Tracker], BeforeValidator(as_list, json_schema_input_type=list[Tracker] | Tracker)]
+Against = Annotated[list[str] | Literal["best-baseline"], BeforeValidator(_against, json_schema_input_type=list[str] | str)]
+
+
+class ColumnsSpec(SpecPart):
+    """Names of the columns (or JSON keys) that hold each part of an example."""
+
+    prompt: str | None = None
+    target: str | None = None
+    id: str | None = None
+    group: str | None = None
+    slice: Names = Field(default_factory=list)
+
+
+class SplitSpec(SpecPart):
+    """Shares of the rows for test and validation; `stratify`: target or none."""
+
+    test: Share | Auto = "auto"
+    validation: Share | Auto = "auto"
+    stratify: Literal["target", "none"] = "target"
+    group: str | None = None
+    seed: int = 7
+
+    @model_validator(mode="after")
+    def _leave_training_rows(self) -> Self:
+        if isinstance(self.test, float) and isinstance(self.validation, float) and self.test + self.validation >= 1:
+            raise ValueError(f"test {self.test:g} and validation {self.validation:g} leave no training rows; their sum must be below 1")
+        return self
+
+
+class DataSpec(SpecPart):
+    """The examples: files (relative to the project folder), format, columns, split."""
+
+    path: str = Field(min_length=1)
+    test: str | None = None
+    format: Literal["auto", "chat", "prompt-completion", "csv", "alpaca", "sharegpt", "parquet"] = "auto"
+    columns: ColumnsSpec = ColumnsSpec()
+    split: SplitSpec = SplitSpec()
+    leaked_rows: Literal["leave-out", "forbid"] = "leave-out"
+    licence: str = "unknown"
+    near_duplicates: Annotated[NearDuplicatesSpec | None, NOT_YET] = None
+    pii: Annotated[PersonalDataSpec | None, NOT_YET] = None
+
+
+class FailOnSpec(SpecPart):
+    """Thresholds above (or, for `min_examples`, below) which the audit blocks; none takes the audit's own."""
+
+    min_examples: Count | None = None
+    truncated_share: Threshold | None = None
+    leaked: Annotated[int | None, NOT_YET] = None
+    invalid: Annotated[int | None, NOT_YET] = None
+
+
+class AuditSpec(SpecPart):
+    """When the audit blocks and when it warns."""
+
+    fail_on: FailOnSpec = FailOnSpec()
+    warn_on: WarnOnSpec = WarnOnSpec()
+
+
+class BaseSpec(SpecPart):
+    """The base model: `starter`, a folder or a hub name, and its revision."""
+
+    model: str = Field(default="starter", min_length=1)
+    revision: str = "main"
+    trust_remote_code: Annotated[bool, NOT_YET] = False
+    licences_allowed: Annotated[list[str] | None, NOT_YET] = None
+
+
+class TaskSpec(SpecPart):
+    """What is to be written for each example. The key of `schema_file` is `schema`."""
+
+    type: TaskType
+    labels: Auto | list[str] = "auto"
+    system: str | None = None
+    max_new_tokens: Count | Auto = "auto"
+    schema_file: Annotated[str | None, NOT_YET] = Field(default=None, alias="schema")
+
+
+_ANY_NAME = WithJsonSchema({"anyOf": [{"enum": ["zero-shot", "few-shot", "chain-of-thought", "role"]}, {"type": "string"}]})
+
+
+class BaselineSpec(SpecPart):
+    """A prompt to beat. A model behind an `endpoint` may have a name of its own, kept in `called`: it is prompted zero-shot."""
+
+    name: Annotated[BaselineName, _ANY_NAME]
+    k: Count = 8
+    pick: Literal["similar", "random"] = "random"
+    endpoint: Annotated[str | None, NOT_YET] = None
+    called: str | None = None
+    model: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_of_endpoint(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("endpoint") and value.get("name") not in get_args(BaselineName):
+            return {"called": value.get("name"), **value, "name": "zero-shot"}
+        return value
+
+    @model_validator(mode="after")
+    def _endpoint_for_its_keys(self) -> Self:
+        if self.endpoint is None and (self.called or self.model):
+            raise ValueError("'called' and 'model' are for a model behind an 'endpoint'")
+        return self
+
+
+class LoraSpec(SpecPart):
+    """Low-rank adapters: rank, scale, which linear layers (`all-linear` or names with commas), dropout."""
+
+    r: Count = 16
+    alpha: Count = 32
+    targets: str = Field(default="all-linear", min_length=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class EarlyStopSpec(SpecPart):
+    """Looks at the validation split without a better score before training stops; 0 never stops."""
+
+    patience: int = Field(default=3, ge=0)
+
+
+class TrainSpec(SpecPart):
+    """How weights are tuned; `auto` is decided by the plan, which gives its reasons."""
+
+    method: Literal["auto", "lora", "full", "qlora", "dpo"] = "auto"
+    epochs: Count | Auto = "auto"
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"
+    batch_size: Count | Auto = "auto"
+    max_length: Count | Auto = "auto"
+    lora: LoraSpec = LoraSpec()
+    early_stop: EarlyStopSpec = EarlyStopSpec()
+    seeds: Seeds = Field(default_factory=lambda: [1], min_length=1)
+    loss_on: Literal["assistant"] = "assistant"
+    replay: Annotated[ReplaySpec | None, NOT_YET] = None
+
+
+class ProveSpec(SpecPart):
+    """What counts as better: metric, the baselines to beat, by how much, at which confidence (two-sided)."""
+
+    metric: Metric | None = None
+    against: Against = Field(default_factory=lambda: ["zero-shot", "few-shot"], min_length=1)
+    margin: float = Field(default=0.02, ge=0, lt=1)
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    rules: Annotated[list[RuleSpec], NOT_YET] = Field(default_factory=list)
+    human: Annotated[HumanSpec | None, NOT_YET] = None
+
+
+class BudgetSpec(SpecPart):
+    """Limits in US dollars and hours; none means no limit."""
+
+    max_usd: float | None = Field(default=None, ge=0)
+    max_hours: float | None = Field(default=None, gt=0)
+    gpu: Annotated[str, NOT_YET] = "any"
+
+
+class ReportSpec(SpecPart):
+    """Form and language of the report."""
+
+    pdf: Annotated[bool, NOT_YET] = False
+    language: str = "en"
+
+
+def _under(key: str) -> Any:
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+class ProjectSpec(SpecPart):
+    """The whole project file."""
+
+    version: Literal[1]
+    name: str = Field(min_length=1, max_length=100)
+    owner: str = ""
+    purpose: str = ""
+    data: Annotated[DataSpec, BeforeValidator(_under("path"), json_schema_input_type=DataSpec | str)]
+    audit: AuditSpec = AuditSpec()
+    base: Annotated[BaseSpec, BeforeValidator(_under("model"), json_schema_input_type=BaseSpec | str)] = BaseSpec()
+    task: Annotated[TaskSpec, BeforeValidator(_under("type"), json_schema_input_type=TaskSpec | TaskType)]
+    metric: Metric = "auto"
+    baselines: list[Annotated[BaselineSpec, BeforeValidator(_under("name"), json_schema_input_type=BaselineSpec | BaselineName)]] = Field(
+        default_factory=list
+    )
+    train: TrainSpec = TrainSpec()
+    search: SearchSpec = SearchSpec()
+    prove: ProveSpec = ProveSpec()
+    ship: ShipSpec = ShipSpec()
+    watch: Annotated[WatchSpec | None, NOT_YET] = None
+    budget: BudgetSpec = BudgetSpec()
+    tracking: Trackers = Field(default_factory=_untracked)
+    report: ReportSpec = ReportSpec()
+
+    @model_validator(mode="after")
+    def _agree_with_itself(self) -> Self:
+        given = {metric for metric in (self.metric, self.prove.metric) if metric not in ("auto", None)}
+        if len(given) > 1:
+            raise ValueError(f"metric is {self.metric} but prove.metric is {self.prove.metric}; keep one of them")
+        if self.task.type != "classify" and given & {"accuracy", "f1_macro"}:
+            raise ValueError(f"metric {given.pop()} needs labels, task {self.task.type} has none; use exact_match or rouge_l")
+        known = {*get_args(BaselineName), "linear", *(baseline.called for baseline in self.baselines)}
+        unknown = [] if isinstance(self.prove.against, str) else [name for name in self.prove.against if name not in known]
+        if unknown:
+            raise ValueError(f"prove.against names {unknown[0]!r}; known are {', '.join(sorted(map(str, known - {None})))}")
+        return self
+
+
+def resolve_metric(spec: ProjectSpec) -> str:
+    """The metric that decides: as given, else by task: accuracy, exact_match (extract) or rouge_l (generate, chat)."""
+    for metric in (spec.prove.metric, spec.metric):
+        if metric is not None and metric != "auto":
+            return metric
+    return {"classify": "accuracy", "extract": "exact_match", "generate": "rouge_l", "chat": "rouge_l"}[spec.task.type]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 7) of the project file, for editors; long mappings and short scalars are both valid."""
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **ProjectSpec.model_json_schema(mode="validation")}
+
+
+def unavailable(spec: ProjectSpec) -> list[str]:
+    """What the user has set (and not to its default) that this version does not act on, one line per setting."""
+    return _unavailable(spec, "", "")
+
+
+def _unavailable(part: SpecPart, shown: str, key_path: str) -> list[str]:
+    found: list[str] = []
+    for name, field in type(part).model_fields.items():
+        value, key = part.__dict__[name], field.alias or name
+        if name not in part.model_fields_set or value == field.get_default(call_default_factory=True):
+            continue
+        path, keys = shown + key, key_path + key
+        allowed = AVAILABLE_VALUES.get(keys)
+        if NOT_YET in field.metadata:
+            found.append(f"{path}: not available in this version; remove it")
+        elif allowed is not None:
+            wrong = [str(v) for v in (value if isinstance(value, list) else [value]) if v not in allowed]
+            found += [f"{path}: {v!r} is not available in this version; use {' or '.join(allowed)}" for v in wrong]
+        elif keys == "train.seeds" and len(value) > 1:
+            found.append(f"{path}: more than one seed is not available in this version; give exactly one")
+        elif isinstance(value, SpecPart):
+            found += _unavailable(value, f"{path}.", f"{keys}.")
+        elif isinstance(value, list):
+            parts = [(i, v) for i, v in enumerate(value) if isinstance(v, SpecPart)]
+            found += [line for i, v in parts for line in _unavailable(v, f"{path}[{i}].", f"{keys}.")]
+    return found

@@ -1,0 +1,1 @@
+"""Statistics: every number with its interval, every comparison paired. Needs numpy and scipy only."""

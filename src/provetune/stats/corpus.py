@@ -1,0 +1,160 @@
+"""Metrics that are a function of all rows at once, such as macro F1: resample rows, then compute the metric again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from provetune.stats.estimate import Estimate
+from provetune.stats.units import (
+    FLAT,
+    FloatArray,
+    IntArray,
+    check_measured,
+    chunks,
+    clipped,
+    flat_interval,
+    not_measured,
+    numbered_groups,
+    unit_count,
+)
+
+Aggregate = Callable[[FloatArray, FloatArray], FloatArray]
+"""`aggregate(observations [n, k], weights [B, n])` gives [B] values, one per weighting; a row of weight 0 counts for nothing."""
+
+
+def aggregate_interval(
+    observations: FloatArray,
+    aggregate: Aggregate,
+    groups: IntArray | None,
+    *,
+    confidence: float,
+    seed: int,
+    resamples: int = 2000,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> Estimate:
+    """The metric over `observations` [n, k] with a percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
+
+    With `groups` [n] whole groups are drawn and `n` of the estimate counts groups. The interval is cut to `bounds` and never
+    has zero width: without variation it is `flat_interval`. No rows give an estimate of None. Raises ValueError on numbers
+    that are not finite and on a metric that leaves its bounds.
+
+    >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
+    >>> rows = np.repeat([[1.0], [0.0]], [30, 10], axis=0)
+    >>> str(aggregate_interval(rows, share, None, confidence=0.95, seed=0))
+    '0.750 [0.625, 0.875], n=40'
+    """
+    check_measured(observations, confidence, bounds)
+    rows = len(observations)
+    numbers = numbered_groups(groups, rows)
+    if rows == 0:
+        return not_measured(confidence, "percentile bootstrap")
+    value = _whole(aggregate, observations)
+    draws = [aggregate(observations, weights) for weights in _drawn_weights(numbers, rows, resamples, seed)]
+    return _percentile_estimate(value, np.concatenate(draws), numbers, rows, bounds, confidence)
+
+
+def paired_aggregate_difference(
+    a: FloatArray,
+    b: FloatArray,
+    aggregate: Aggregate,
+    groups: IntArray | None,
+    *,
+    confidence: float,
+    seed: int,
+    resamples: int = 2000,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+) -> Estimate:
+    """The metric over `a` [n, k] minus over `b` [n, k], rows in the same order, with a paired percentile bootstrap interval.
+
+    Both are computed from the same drawn rows (Koehn 2004). `bounds` are those of the difference; otherwise as
+    `aggregate_interval`. Swapping a and b mirrors the interval.
+
+    >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
+    >>> a, b = np.ones((40, 1)), np.repeat([[1.0], [0.0]], [30, 10], axis=0)
+    >>> str(paired_aggregate_difference(a, b, share, None, confidence=0.95, seed=0))
+    '0.250 [0.125, 0.375], n=40'
+    """
+    _check_pair(a, b)
+    check_measured(a, confidence, bounds)
+    check_measured(b, confidence, bounds)
+    rows = len(a)
+    numbers = numbered_groups(groups, rows)
+    if rows == 0:
+        return not_measured(confidence, "paired percentile bootstrap")
+    value = _whole(aggregate, a) - _whole(aggregate, b)
+    draws = [aggregate(a, weights) - aggregate(b, weights) for weights in _drawn_weights(numbers, rows, resamples, seed)]
+    return _percentile_estimate(value, np.concatenate(draws), numbers, rows, bounds, confidence, "paired ")
+
+
+def approximate_randomization_p(
+    a: FloatArray, b: FloatArray, aggregate: Aggregate, groups: IntArray | None, *, resamples: int = 2000, seed: int
+) -> float:
+    """Two-sided p of "a and b are exchangeable": swap their rows with probability 1/2 (Noreen 1989; Riezler & Maxwell 2005).
+
+    p = (1 + #{|difference after swapping| >= |difference|}) / (resamples + 1). With `groups` [n] whole groups are swapped.
+    Anything against itself gives 1, and so does nothing measured.
+
+    >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
+    >>> approximate_randomization_p(np.eye(20), np.eye(20), share, None, seed=0)
+    1.0
+    """
+    _check_pair(a, b)
+    rows = len(a)
+    numbers = numbered_groups(groups, rows)
+    if rows == 0:
+        return 1.0
+    threshold = abs(_whole(aggregate, a) - _whole(aggregate, b)) - FLAT
+    # Swapped rows are a weighting of both candidates' rows, one below the other: weight 1 on exactly one of each pair.
+    both = np.concatenate([a, b])
+    generator = np.random.default_rng(seed)
+    extreme = 0
+    for size in chunks(resamples, 2 * rows):
+        kept = generator.integers(0, 2, size=(size, unit_count(numbers, rows))).astype(np.float64)
+        kept = kept if numbers is None else kept[:, numbers]
+        first, second = np.hstack([kept, 1 - kept]), np.hstack([1 - kept, kept])
+        difference = aggregate(both, first) - aggregate(both, second)
+        extreme += int(np.count_nonzero(np.abs(difference) >= threshold))
+    return (1 + extreme) / (resamples + 1)
+
+
+def _whole(aggregate: Aggregate, observations: FloatArray) -> float:
+    return float(aggregate(observations, np.ones((1, len(observations))))[0])
+
+
+def _drawn_weights(numbers: IntArray | None, rows: int, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """How often each row was drawn, [B, n] at a time; rows of a group are drawn together."""
+    generator = np.random.default_rng(seed)
+    units = unit_count(numbers, rows)
+    for size in chunks(resamples, rows):
+        drawn = generator.integers(0, units, size=(size, units)) + units * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
+        yield weights if numbers is None else weights[:, numbers]
+
+
+def _percentile_estimate(
+    value: float,
+    draws: FloatArray,
+    numbers: IntArray | None,
+    rows: int,
+    bounds: tuple[float, float],
+    confidence: float,
+    paired: str = "",
+) -> Estimate:
+    if not bounds[0] - FLAT <= value <= bounds[1] + FLAT:
+        raise ValueError(f"the metric gave {value}, wanted a number within {bounds}")
+    value = min(max(value, bounds[0]), bounds[1])
+    prefix = paired if numbers is None else paired + "cluster "
+    units = unit_count(numbers, rows)
+    low, high = (float(bound) for bound in np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]))
+    if high - low <= FLAT:
+        low, high = flat_interval(value, units, bounds, confidence)
+        return Estimate(value, low, high, units, confidence, prefix + "no-variation bound")
+    low, high = clipped(min(low, value), max(high, value), bounds)
+    return Estimate(value, low, high, units, confidence, prefix + "percentile bootstrap")
+
+
+def _check_pair(a: FloatArray, b: FloatArray) -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"observations have shapes {a.shape} and {b.shape}, wanted the same rows of both candidates")

@@ -1,0 +1,119 @@
+"""The one paired comparison: candidate minus baseline on the same examples, whatever the metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from provetune.stats.binary import bonett_price, mcnemar_mid_p
+from provetune.stats.corpus import Aggregate, aggregate_interval, approximate_randomization_p, paired_aggregate_difference
+from provetune.stats.estimate import Estimate
+from provetune.stats.proportion import wilson
+from provetune.stats.resampling import mean_interval, paired_mean_difference, sign_flip_p
+from provetune.stats.units import FloatArray, IntArray, numbered_groups
+
+Kind = Literal["binary", "mean", "corpus"]
+"""Right/wrong in column 0, a score in column 0, or a metric of all rows whose first two columns are equal where a row is right."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the statistics need to know of a metric: its kind, its aggregate, and the bounds of its value."""
+
+    kind: Kind
+    aggregate: Aggregate
+    bounds: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """Candidate minus baseline; `p_value` is two-sided and None where nothing was measured; counts are rows."""
+
+    difference: Estimate
+    p_value: float | None
+    p_method: str
+    wins: int
+    ties: int
+    losses: int
+
+
+def paired_difference(
+    measure: Measure,
+    candidate: FloatArray,
+    baseline: FloatArray,
+    groups: IntArray | None,
+    *,
+    confidence: float,
+    seed: int,
+) -> PairedResult:
+    """Compare the observations of two candidates, both [n, k] with the same examples in the same order.
+
+    `groups` [n] numbers the group of each row; None, or groups of one row each, means that rows are independent.
+    binary: Bonett-Price and McNemar's mid-p, with groups cluster bootstrap and sign flips; mean: bootstrap and sign flips;
+    corpus: paired bootstrap and approximate randomization. Raises ValueError on observations that do not fit the measure.
+
+    >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
+    >>> right, wrong = np.ones((50, 1)), np.repeat([[1.0], [0.0]], [40, 10], axis=0)
+    >>> result = paired_difference(Measure("binary", share), right, wrong, None, confidence=0.95, seed=0)
+    >>> str(result.difference), result.wins, result.ties, result.losses
+    ('0.200 [0.073, 0.312], n=50', 10, 40, 0)
+    """
+    _check(measure, candidate)
+    _check(measure, baseline)
+    if candidate.shape != baseline.shape:
+        raise ValueError(f"observations have shapes {candidate.shape} and {baseline.shape}, wanted the same rows of both")
+    numbers = numbered_groups(groups, len(candidate))
+    ours, theirs = _row_score(measure, candidate), _row_score(measure, baseline)
+    wins, losses = int(np.count_nonzero(ours > theirs)), int(np.count_nonzero(ours < theirs))
+    reach = measure.bounds[1] - measure.bounds[0]
+    if measure.kind == "corpus":
+        difference = paired_aggregate_difference(
+            candidate, baseline, measure.aggregate, numbers, confidence=confidence, seed=seed, bounds=(-reach, reach)
+        )
+        p, p_method = approximate_randomization_p(candidate, baseline, measure.aggregate, numbers, seed=seed), "approximate randomization"
+    elif measure.kind == "binary" and numbers is None:
+        difference = bonett_price(wins, losses, len(ours), confidence)
+        p, p_method = mcnemar_mid_p(wins, losses), "McNemar mid-p"
+    else:
+        difference = paired_mean_difference(ours - theirs, numbers, bounds=(-reach, reach), confidence=confidence, seed=seed)
+        p, p_method = sign_flip_p(ours - theirs, numbers, seed=seed), "sign-flip permutation"
+    measured = p if len(ours) else None
+    return PairedResult(difference, measured, p_method, wins, len(ours) - wins - losses, losses)
+
+
+def one_value(measure: Measure, observations: FloatArray, groups: IntArray | None, *, confidence: float, seed: int) -> Estimate:
+    """The metric of one candidate from its observations [n, k], with an interval; arguments as in `paired_difference`.
+
+    binary: Wilson, with groups cluster bootstrap; mean: bootstrap; corpus: bootstrap of the whole metric.
+
+    >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
+    >>> str(one_value(Measure("binary", share), np.ones((20, 1)), None, confidence=0.95, seed=0))
+    '1.000 [0.839, 1.000], n=20'
+    """
+    _check(measure, observations)
+    numbers = numbered_groups(groups, len(observations))
+    if measure.kind == "corpus":
+        return aggregate_interval(observations, measure.aggregate, numbers, confidence=confidence, seed=seed, bounds=measure.bounds)
+    scores = observations[:, 0]
+    if measure.kind == "binary" and numbers is None:
+        return wilson(int(np.count_nonzero(scores)), len(scores), confidence)
+    return mean_interval(scores, numbers, bounds=measure.bounds, confidence=confidence, seed=seed)
+
+
+def _row_score(measure: Measure, observations: FloatArray) -> FloatArray:
+    """What decides whether a row is won: its score, or whether it is right."""
+    if measure.kind == "corpus":
+        right: FloatArray = (observations[:, 0] == observations[:, 1]).astype(np.float64)
+        return right
+    score: FloatArray = observations[:, 0]
+    return score
+
+
+def _check(measure: Measure, observations: FloatArray) -> None:
+    wanted = 2 if measure.kind == "corpus" else 1
+    if observations.ndim != 2 or observations.shape[1] < wanted:
+        raise ValueError(f"observations have shape {observations.shape}, wanted [n, k] with k >= {wanted} for kind {measure.kind!r}")
+    if measure.kind == "binary" and not np.isin(observations[:, 0], (0.0, 1.0)).all():
+        raise ValueError("found a score other than 0 and 1 in a right/wrong metric; use kind 'mean' for graded scores")

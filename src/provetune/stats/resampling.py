@@ -1,0 +1,140 @@
+"""Means of per-example scores: bootstrap intervals and the sign-flip test, by rows or by groups."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from provetune.stats.estimate import Estimate
+from provetune.stats.units import (
+    FLAT,
+    FloatArray,
+    IntArray,
+    check_measured,
+    chunks,
+    clipped,
+    flat_interval,
+    not_measured,
+    numbered_groups,
+)
+
+BOOTSTRAP_DRAWS = 10_000
+
+
+def mean_interval(values: FloatArray, groups: IntArray | None, *, bounds: tuple[float, float], confidence: float, seed: int) -> Estimate:
+    """Mean of `values` [n] with a bootstrap interval: BCa (Efron 1987), plain percentiles where BCa is undefined.
+
+    With `groups` [n] whole groups are drawn and `n` of the estimate counts groups. `bounds` are what one value can be at
+    least and at most. The interval never has zero width: without any variation it is `flat_interval`. No values give an
+    estimate of None. Raises ValueError on values that are not finite or lie outside the bounds.
+
+    >>> str(mean_interval(np.array([0.2, 0.9, 0.4, 0.7]), None, bounds=(0, 1), confidence=0.95, seed=0))
+    '0.550 [0.300, 0.850], n=4'
+    >>> str(mean_interval(np.ones(100), None, bounds=(0, 1), confidence=0.95, seed=0))
+    '1.000 [0.970, 1.000], n=100'
+    """
+    check_measured(values, confidence, bounds)
+    numbers = numbered_groups(groups, len(values))
+    prefix = "" if numbers is None else "cluster "
+    if len(values) == 0:
+        return not_measured(confidence, "BCa bootstrap")
+    if values.min() < bounds[0] - FLAT or values.max() > bounds[1] + FLAT:
+        raise ValueError(f"values reach from {values.min()} to {values.max()}, wanted all within {bounds}")
+    sums, counts = _unit_totals(values, numbers)
+    mean = min(max(float(sums.sum() / counts.sum()), bounds[0]), bounds[1])
+    draws = _drawn_means(sums, counts, seed)
+    if np.ptp(draws) > FLAT:
+        (low, high), method = _bootstrap_limits(draws, mean, _left_out_means(sums, counts), confidence)
+        if high - low > FLAT:
+            low, high = clipped(min(low, mean), max(high, mean), bounds)
+            return Estimate(mean, low, high, len(sums), confidence, prefix + method)
+    low, high = flat_interval(mean, len(sums), bounds, confidence)
+    return Estimate(mean, low, high, len(sums), confidence, prefix + "no-variation bound")
+
+
+def paired_mean_difference(
+    differences: FloatArray, groups: IntArray | None, *, bounds: tuple[float, float], confidence: float, seed: int
+) -> Estimate:
+    """Mean of paired `differences` [n], candidate minus baseline; as `mean_interval`, with the bounds of a difference.
+
+    Swapping candidate and baseline mirrors the interval.
+
+    >>> str(paired_mean_difference(np.array([0.1, 0.3, -0.1, 0.2]), None, bounds=(-1, 1), confidence=0.95, seed=0))
+    '0.125 [-0.050, 0.250], n=4'
+    """
+    return mean_interval(differences, groups, bounds=bounds, confidence=confidence, seed=seed)
+
+
+def sign_flip_p(differences: FloatArray, groups: IntArray | None, *, resamples: int = 10_000, seed: int) -> float:
+    """Two-sided p of "candidate and baseline are exchangeable", by flipping signs of `differences` [n] (Fisher 1935).
+
+    p = (1 + #{|flipped mean| >= |mean|}) / (resamples + 1); all sign patterns are taken instead where that is no more work
+    than `resamples`. With `groups` [n] the signs of whole groups flip. p is 1 where nothing differs, or nothing was measured.
+
+    >>> sign_flip_p(np.array([0.1, 0.2, 0.3, 0.1, 0.2]), None, seed=0)
+    0.0625
+    >>> sign_flip_p(np.zeros(50), None, seed=0)
+    1.0
+    """
+    check_measured(differences, 0.95, (-1.0, 1.0))
+    sums, _ = _unit_totals(differences, numbered_groups(groups, len(differences)))
+    # A unit that sums to zero stays what it is under either sign.
+    sums = sums[np.abs(sums) > FLAT]
+    units = len(sums)
+    threshold = abs(float(sums.sum())) - FLAT * max(1.0, float(np.abs(sums).sum()))
+    if 2**units <= resamples:
+        patterns = np.arange(2**units)[:, None] >> np.arange(units)
+        signs = 1.0 - 2.0 * (patterns & 1)
+        return float(np.mean(np.abs(signs @ sums) >= threshold))
+    generator = np.random.default_rng(seed)
+    extreme = 0
+    for size in chunks(resamples, units):
+        signs = 1.0 - 2.0 * generator.integers(0, 2, size=(size, units))
+        extreme += int(np.count_nonzero(np.abs(signs @ sums) >= threshold))
+    return (1 + extreme) / (resamples + 1)
+
+
+def _unit_totals(values: FloatArray, numbers: IntArray | None) -> tuple[FloatArray, FloatArray]:
+    """Sum of the values and number of rows of each unit."""
+    if numbers is None:
+        return values.astype(np.float64), np.ones(len(values))
+    return np.bincount(numbers, weights=values).astype(np.float64), np.bincount(numbers).astype(np.float64)
+
+
+def _drawn_means(sums: FloatArray, counts: FloatArray, seed: int) -> FloatArray:
+    generator = np.random.default_rng(seed)
+    units, draws = len(sums), []
+    for size in chunks(BOOTSTRAP_DRAWS, units):
+        drawn = generator.integers(0, units, size=(size, units))
+        draws.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    return np.concatenate(draws)
+
+
+def _left_out_means(sums: FloatArray, counts: FloatArray) -> FloatArray:
+    """The mean without each unit in turn (jackknife); there are at least two units where draws vary."""
+    without: FloatArray = (sums.sum() - sums) / (counts.sum() - counts)
+    return without
+
+
+def _bootstrap_limits(draws: FloatArray, value: float, left_out: FloatArray, confidence: float) -> tuple[tuple[float, float], str]:
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    corrected = _bca_tails(draws, value, left_out, tails)
+    low, high = np.quantile(draws, tails if corrected is None else corrected)
+    return (float(low), float(high)), "percentile bootstrap" if corrected is None else "BCa bootstrap"
+
+
+def _bca_tails(draws: FloatArray, value: float, left_out: FloatArray, tails: FloatArray) -> FloatArray | None:
+    """Tail probabilities corrected for bias and acceleration (Efron 1987), None where undefined."""
+    below = (np.count_nonzero(draws < value) + np.count_nonzero(draws <= value)) / (2 * len(draws))
+    shift = left_out.mean() - left_out
+    spread = float((shift**2).sum())
+    if not 0 < below < 1 or spread <= FLAT**2:
+        return None
+    bias = float(ndtri(below))
+    acceleration = float((shift**3).sum()) / (6 * spread**1.5)
+    z = bias + ndtri(tails)
+    room = 1 - acceleration * z
+    if room.min() <= 0:
+        return None
+    corrected: FloatArray = ndtr(bias + z / room)
+    return corrected

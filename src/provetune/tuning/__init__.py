@@ -1,0 +1,7 @@
+"""Tuning: our own training loop, the methods (full, LoRA), checkpoints that survive a kill."""
+
+from __future__ import annotations
+
+from provetune.tuning.tune import TuneRequest, tune
+
+__all__ = ["TuneRequest", "tune"]

@@ -1,0 +1,172 @@
+"""One tuned candidate: a method, its hyper-parameters, rows in, weights and a TrainingRun out."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from provetune.chat import TokenRow, encode_training, prompt_messages
+from provetune.engine.forward import rows_stay_apart, use_row_attention
+from provetune.engine.likelihood import mean_nats
+from provetune.engine.machine import fast_bf16
+from provetune.hashing import folder_sha256
+from provetune.models.transformers import TransformersGenerator, load_model
+from provetune.protocols import Progress, Tokenizer
+from provetune.records.candidate import Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
+from provetune.records.data import Example
+from provetune.scoring import Yardstick, measure
+from provetune.tuning.checkpoint import CheckpointFolder
+from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
+from provetune.tuning.methods import METHODS
+
+Hyperparameters = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """Everything a training needs. `template` is the candidate to be, without weights; `metric` decides on validation.
+
+    `checkpoints` is this training's own folder; the tuned weights are written to `out` whole or not at all.
+    """
+
+    method: Method
+    base_folder: Path
+    model: ModelRef
+    tokenizer: Tokenizer
+    template: Candidate
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    yardstick: Yardstick
+    metric: str
+    hyperparameters: Hyperparameters
+    seed: int
+    checkpoints: Path
+    out: Path
+    max_seconds: float
+    environment: dict[str, str]
+    progress: Progress
+
+
+def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: Tokenizer, max_length: int) -> list[TokenRow]:
+    """Each example as the candidate will be sent it, followed by the target; rows longer than `max_length` tokens are left out."""
+    rows = []
+    for example in examples:
+        messages = (*prompt_messages(template.prompt, example), example.messages[-1])
+        row = encode_training(messages, tokenizer, example.source)
+        if len(row) <= max_length:
+            rows.append(row)
+    return rows
+
+
+def tune(request: TuneRequest) -> TrainingRun:
+    """Train (or go on from the newest checkpoint), write the best weights to `request.out`, return the record."""
+    max_length = min(int(request.hyperparameters["max_length"]), request.tokenizer.context_length)
+    rows = training_rows(request.train, request.template, request.tokenizer, max_length)
+    validation_rows = training_rows(request.validation, request.template, request.tokenizer, max_length)
+    torch.manual_seed(request.seed)
+    torch.use_deterministic_algorithms(True)
+    model = METHODS[request.method](load_model(request.base_folder), request.hyperparameters)
+    choices = _measured_choices(request, model, rows)
+    torch.set_num_threads(int(choices["threads"]))
+    packed = bool(choices["packed"])
+    if packed:
+        use_row_attention(model)
+    folder = CheckpointFolder(request.checkpoints)
+    resumed = int(folder.newest() is not None)
+
+    def validate(current: Any, step: int) -> ValidationPoint:
+        with torch.autocast(current.device.type, enabled=False):
+            generator = TransformersGenerator(current, request.tokenizer)
+            found, _ = measure(request.template, generator, request.validation, request.yardstick, lambda *_: None)
+            score = found.summary[request.metric].value
+            loss = mean_nats(current, validation_rows) if packed else float("nan")
+        return ValidationPoint(step, loss, 0.0 if score is None else score)
+
+    def progress(state: LoopState, total: int) -> None:
+        request.progress(f"{request.method}: optimizer steps", state.step, total)
+
+    hooks = Hooks(validate, progress, max_seconds=request.max_seconds)
+    trainer = Trainer(model, rows, _loop_settings(request, choices), folder, hooks)
+    state = trainer.run()
+    _write_weights(request, model)
+    return _record(request, trainer, state, resumed)
+
+
+def _loop_settings(request: TuneRequest, choices: dict[str, str | int | bool]) -> LoopSettings:
+    values = request.hyperparameters
+    return LoopSettings(
+        learning_rate=float(values["learning_rate"]),
+        epochs=int(values["epochs"]),
+        rows_per_step=int(values["batch_size"]),
+        max_tokens=4096 if choices["packed"] else 1,
+        weight_decay=float(values.get("weight_decay", 0.0)),
+        patience=int(values.get("patience", 0)),
+        precision="bf16" if choices["precision"] == "bf16" else "no",
+        seed=request.seed,
+    )
+
+
+def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]) -> dict[str, str | int | bool]:
+    """Choices that depend on the machine: made once, written down before step 1, replayed on resume."""
+    file = request.checkpoints / "choices.json"
+    if file.is_file():
+        saved: dict[str, str | int | bool] = json.loads(file.read_text())
+        return saved
+    shortest = sorted(rows, key=len)[:4]
+    choices: dict[str, str | int | bool] = {
+        "threads": torch.get_num_threads(),
+        "precision": "bf16" if fast_bf16() else "fp32",
+        "packed": rows_stay_apart(model, shortest),
+    }
+    request.checkpoints.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(choices))
+    partial.replace(file)
+    return choices
+
+
+def _write_weights(request: TuneRequest, model: Any) -> None:
+    partial = request.out.with_name(request.out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    if request.method == "full":
+        model.to(torch.bfloat16)
+    else:
+        for settings in model.peft_config.values():
+            settings.base_model_name_or_path = request.model.name
+    model.save_pretrained(partial)
+    (partial / "README.md").unlink(missing_ok=True)
+    shutil.rmtree(request.out, ignore_errors=True)
+    partial.rename(request.out)
+
+
+def _record(request: TuneRequest, trainer: Trainer, state: LoopState, resumed: int) -> TrainingRun:
+    best = state.best()
+    choices = json.loads((request.checkpoints / "choices.json").read_text())
+    return TrainingRun(
+        method=request.method,
+        model=request.model,
+        hyperparameters=request.hyperparameters,
+        seed=request.seed,
+        losses=tuple(LossPoint(step=step, loss=loss, gradient_norm=norm) for step, loss, norm in state.losses),
+        validation=tuple(ValidationScore(step=p.step, loss=p.loss, score=p.score) for p in state.validation),
+        best_step=0 if best is None else best.step,
+        total_steps=trainer.total_steps,
+        stopped_because=state.stopped_because or "all epochs done",
+        tokens_seen=state.tokens,
+        labelled_tokens_seen=state.labelled_tokens,
+        tokens_per_s=state.tokens / max(state.seconds, 1e-9),
+        duration_s=state.seconds,
+        peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        resumed=resumed,
+        measured_choices=choices,
+        weights_folder=str(request.out),
+        weights_sha256=folder_sha256(request.out, [".safetensors"]),
+        environment=request.environment,
+    )

@@ -1,0 +1,139 @@
+"""Opening a project: the spec, the rows it names, the base model's tokenizer and identity."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provetune import __version__
+from provetune.errors import DataError, SpecError
+from provetune.hashing import fingerprint
+from provetune.load import labels_of, load
+from provetune.models.locate import model_folder
+from provetune.models.tokenizer import FolderTokenizer, model_ref
+from provetune.protocols import Progress
+from provetune.records.candidate import ModelRef
+from provetune.records.data import Dataset, Example
+from provetune.spec import ProjectSpec, resolve_metric
+from provetune.spec.text import load_spec
+from provetune.store import Store, write_atomic
+
+SPEC_FILE = "provetune.yaml"
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "torch", "peft", "accelerate")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder with everything that is read before the first step."""
+
+    folder: Path
+    spec: ProjectSpec
+    metric: str
+    store: Store
+    examples: Sequence[Example]
+    given_test: Sequence[Example] | None
+    labels: tuple[str, ...]
+    dataset: Dataset
+    base_folder: Path
+    tokenizer: FolderTokenizer
+    model: ModelRef
+    progress: Progress
+    warn: Callable[[str], None]
+
+    @property
+    def key(self) -> str:
+        """Names the run: resolved spec, data, base model and code version."""
+        given = fingerprint([_content(self.given_test)]) if self.given_test is not None else ""
+        return fingerprint([_spec_fingerprint(self.spec), self.dataset.rows_sha256, given, fingerprint(self.model.model_dump(mode="json")), __version__])
+
+
+def _spec_fingerprint(spec: ProjectSpec) -> str:
+    return fingerprint(spec.model_dump(mode="json", by_alias=True))
+
+
+def _content(examples: Sequence[Example] | None) -> list[object]:
+    return [example.model_dump(mode="json") for example in examples or ()]
+
+
+def open_project(folder: Path, overrides: Sequence[str], progress: Progress, warn: Callable[[str], None]) -> Project:
+    """Read the spec and all rows; every error names file and line. Nothing is computed or written but the rows file."""
+    spec = load_spec(folder / SPEC_FILE, overrides)
+    examples = load(folder / spec.data.path, spec.data, spec.task)
+    given = None
+    if spec.data.test is not None:
+        given = [e.model_copy(update={"id": f"test:{e.id}"}) for e in load(folder / spec.data.test, spec.data, spec.task)]
+    labels: tuple[str, ...] = ()
+    if spec.task.type == "classify":
+        labels = labels_of(examples) if spec.task.labels == "auto" else tuple(spec.task.labels)
+        _check_test_labels(given or (), labels, spec)
+    base_folder = model_folder(spec.base.model, spec.base.revision, folder, offline=bool(os.environ.get("HF_HUB_OFFLINE")))
+    tokenizer = FolderTokenizer(base_folder)
+    store = Store(folder)
+    name, digest = store.write_rows(examples)
+    return Project(
+        folder=folder,
+        spec=spec,
+        metric=resolve_metric(spec),
+        store=store,
+        examples=examples,
+        given_test=given,
+        labels=labels,
+        dataset=Dataset(name=spec.name, rows_file=name, rows_sha256=digest, count=len(examples)),
+        base_folder=base_folder,
+        tokenizer=tokenizer,
+        model=model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer),
+        progress=progress,
+        warn=warn,
+    )
+
+
+def _check_test_labels(given: Sequence[Example], labels: tuple[str, ...], spec: ProjectSpec) -> None:
+    for example in given:
+        if example.label not in labels:
+            raise DataError(
+                f"{example.source}: the label {example.label!r} of the test file does not occur in {spec.data.path}; "
+                f"wanted one of {len(labels)} labels ({', '.join(labels[:5])}, ...). Add training rows for it, or correct it"
+            )
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the records."""
+    found = {"provetune": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    found["processor"] = _processor()
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def begin_run(project: Project) -> Path:
+    """Open the run folder and write down what it will do: resolved spec, environment, what is fixed before training."""
+    run = project.store.open_run(project.key)
+    resolved = project.spec.model_dump(mode="json", by_alias=True)
+    write_atomic(run / "resolved.yaml", json.dumps(resolved, indent=2, ensure_ascii=False))
+    write_atomic(run / "environment.json", json.dumps(environment(), indent=2))
+    return run
+
+
+def need_torch() -> None:
+    """Raise SpecError with the remedy where the training extra is not installed."""
+    try:
+        importlib.metadata.version("torch")
+        importlib.metadata.version("peft")
+        importlib.metadata.version("accelerate")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise SpecError(f"{error.name} is not installed; training and local models need it. Run `pip install 'provetune[train]'`") from error

@@ -1,0 +1,180 @@
+"""The whole flow, from a file of examples to a decision. Reads top to bottom."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provetune.errors import SpecError
+from provetune.hashing import canonical_json, fingerprint
+from provetune.models.lazy import LazyGenerator
+from provetune.models.linear import LinearClassifier
+from provetune.protocols import Generator
+from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
+from provetune.records.data import AuditReport, Example, Split
+from provetune.records.evaluation import Decision, Evaluation
+from provetune.scoring import Yardstick
+from provetune.store import StepKey, write_atomic
+from provetune.workflow import steps
+from provetune.workflow.project import Project, begin_run, environment, need_torch
+from provetune.workflow.prove import Results, prove
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves: the decision and where to read about it."""
+
+    decision: Decision
+    run: Path
+    report: Path
+    evidence: Path
+
+
+def audit_project(project: Project) -> AuditReport:
+    """The first step alone."""
+    with project.store.locked():
+        begin_run(project)
+        return steps.audit_project(project)
+
+
+def run_project(project: Project, *, train: bool = True) -> Outcome:
+    """Audit, split, plan, prompts, tuning, proof. With `train=False` only what is already trained is proven."""
+    need_torch()
+    with project.store.locked():
+        begin_run(project)
+        review = steps.audit_project(project)
+        steps.refuse_blocked(review)
+        split = steps.split_project(project, review)
+        rows = {example.id: example for example in project.examples}
+        train_rows = [rows[i] for i in split.train_ids]
+        validation = [rows[i] for i in split.validation_ids]
+        plan = steps.plan_project(project, split, train_rows)
+        settings = steps.generation_settings(project, train_rows)
+        base = LazyGenerator(lambda: _load(project, None, None))
+
+        prompts = steps.prompt_candidates(project, train_rows, settings)
+        rules = steps.gate_rules(project, list(prompts))
+        fixed = steps.fixed_before_training(project, split, rules)
+        _lock(project, fixed)
+
+        chosen: list[tuple[Candidate, Generator]] = []
+        looked_at: list[Evaluation] = []
+        for variants in prompts.values():
+            measured = [steps.evaluate(project, c, base, validation, "validation") for c in variants]
+            looked_at += measured
+            best = max(range(len(variants)), key=lambda i: (steps.score(project, measured[i]), -i))
+            chosen.append((variants[best], base))
+        if project.spec.task.type == "classify":
+            linear = LazyGenerator(lambda: LinearClassifier(train_rows))
+            candidate = steps.linear_candidate(project, split, settings)
+            looked_at.append(steps.evaluate(project, candidate, linear, validation, "validation"))
+            chosen.append((candidate, linear))
+
+        runs, tuned = [], []
+        for method in plan.chosen:
+            training = _train(project, _Recipe(method, plan, split, settings, train_rows, validation), allowed=train)
+            candidate, generator = _tuned(project, training, settings)
+            runs.append(training)
+            tuned.append((steps.evaluate(project, candidate, generator, validation, "validation"), candidate, generator))
+        looked_at += [evaluation for evaluation, _, _ in tuned]
+        _, champion, generator = max(tuned, key=lambda found: steps.score(project, found[0]))
+        chosen.append((champion, generator))
+        _keep_weights(project, champion)
+
+        results = Results(review, split, plan, tuple(runs), tuple(looked_at), rules, fixed)
+        decision, report, evidence = prove(project, results, chosen, champion)
+        return Outcome(decision, project.store.current, report, evidence)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    method: Method
+    plan: Plan
+    split: Split
+    settings: GenerationSettings
+    train: Sequence[Example]
+    validation: Sequence[Example]
+
+
+def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
+    from provetune.tuning import TuneRequest, tune
+
+    method, plan, store = recipe.method, recipe.plan, project.store
+    candidate = Candidate(
+        name=f"tuned-{method}", kind="full" if method == "full" else "adapter", prompt=steps.plain_prompt(project), generation=recipe.settings
+    )
+    seed = project.spec.train.seeds[0]
+    inputs = {
+        "rows": fingerprint([recipe.split.dataset, *recipe.split.train_ids, "validation", *recipe.split.validation_ids]),
+        "recipe": fingerprint([method, plan.hyperparameters[method], seed, project.metric, candidate.fingerprint]),
+        "model": fingerprint(project.model.model_dump(mode="json")),
+    }
+    checkpoints = store.current / "checkpoints" / method
+    hours = project.spec.budget.max_hours
+
+    def make() -> TrainingRun:
+        if not allowed:
+            raise SpecError(f"{method}: nothing is trained yet for this spec and data; run `provetune run` first")
+        request = TuneRequest(
+            method=method,
+            base_folder=project.base_folder,
+            model=project.model,
+            tokenizer=project.tokenizer,
+            template=candidate,
+            train=recipe.train,
+            validation=recipe.validation,
+            yardstick=Yardstick(project.spec.task.type, project.labels, "validation"),
+            metric=project.metric,
+            hyperparameters=plan.hyperparameters[method],
+            seed=seed,
+            checkpoints=checkpoints,
+            out=store.current / "weights" / method,
+            max_seconds=hours * 3600 / len(plan.chosen) if hours else float("inf"),
+            environment=environment(),
+            progress=project.progress,
+        )
+        made = tune(request)
+        return made.model_copy(update={"weights_folder": str(Path(made.weights_folder).relative_to(project.folder))})
+
+    found = store.once(StepKey(f"tuning-{method}", 1, inputs), TrainingRun, make, usable=lambda r: (project.folder / r.weights_folder).is_dir())
+    shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
+    return found
+
+
+def _tuned(project: Project, training: TrainingRun, settings: GenerationSettings) -> tuple[Candidate, Generator]:
+    """The candidate as it would ship: its weights read back from disk."""
+    full = training.method == "full"
+    candidate = Candidate(
+        name=f"tuned-{training.method}",
+        kind="full" if full else "adapter",
+        prompt=steps.plain_prompt(project),
+        generation=settings,
+        model=project.model,
+        weights_folder=training.weights_folder,
+        weights_sha256=training.weights_sha256,
+    )
+    folder = project.folder / training.weights_folder
+    return candidate, LazyGenerator(lambda: _load(project, None if full else folder, folder if full else None))
+
+
+def _load(project: Project, adapter: Path | None, full: Path | None) -> Generator:
+    from provetune.models.transformers import TransformersGenerator, load_model
+
+    return TransformersGenerator(load_model(full or project.base_folder, adapter), project.tokenizer)
+
+
+def _lock(project: Project, fixed: dict[str, str]) -> None:
+    """Write split.lock: what this run may not change any more. An earlier, different lock is kept beside it."""
+    lock, text = project.folder / "split.lock", canonical_json(fixed) + "\n"
+    before = lock.read_text(encoding="utf-8").splitlines(keepends=True) if lock.is_file() else []
+    if not before or before[-1] != text:
+        write_atomic(lock, "".join([*before, text]))
+
+
+def _keep_weights(project: Project, champion: Candidate) -> None:
+    """Put the champion's weights where a user looks for them: `<run>/adapter` or `<run>/model`."""
+    name = "model" if champion.kind == "full" else "adapter"
+    if champion.weights_folder is not None and not (project.store.current / name).is_dir():
+        project.store.keep_weights(project.folder / champion.weights_folder, name)

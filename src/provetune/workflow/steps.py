@@ -1,0 +1,251 @@
+"""Each step of the flow as one call: what it takes from the project, and the key under which its record is kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psutil
+
+from provetune.audit import AuditInput, audit
+from provetune.chat import encode_training
+from provetune.errors import AuditBlocked
+from provetune.hashing import fingerprint
+from provetune.models.locate import read_shape
+from provetune.planning import Hardware, ModelShape, PlanRequest, plan
+from provetune.prompting import STRATEGIES, PromptRequest
+from provetune.protocols import Generator
+from provetune.records.candidate import Candidate, GenerationSettings, Plan, Prompt
+from provetune.records.data import AuditReport, Example, Split
+from provetune.records.evaluation import Evaluation, GateRule, Opening, Part
+from provetune.scoring import Yardstick, measure
+from provetune.similarity import example_groups, find_leaks
+from provetune.split import split
+from provetune.stats.power import smallest_provable_gain
+from provetune.store import StepKey, row_hash
+from provetune.workflow.project import Project
+
+EXPECTED_DISCORDANCE = 0.2
+"""Share of examples on which two candidates are taken to differ when a test split's power is stated beforehand."""
+DEFAULT_SHOTS = 8
+SHOT_SEEDS = (7, 8)
+"""Draws of shots that are tried on validation."""
+
+
+def audit_project(project: Project) -> AuditReport:
+    """Review of the training file, under the base model's own tokenizer and template."""
+    data = project.spec.data
+    inputs = {
+        "dataset": project.dataset.fingerprint,
+        "test": fingerprint([row_hash(e) for e in project.given_test or ()]),
+        "template": project.model.template,
+        "spec": fingerprint([project.spec.audit.model_dump(mode="json"), project.spec.task.model_dump(mode="json"), data.leaked_rows]),
+    }
+
+    def make() -> AuditReport:
+        project.progress("audit", 0, 1)
+        report = audit(
+            AuditInput(
+                examples=project.examples,
+                task=project.spec.task,
+                tokenizer=project.tokenizer,
+                encode=lambda e: encode_training(e.messages, project.tokenizer, e.source),
+                groups=example_groups(project.examples),
+                test_examples=project.given_test,
+                leaked_rows=data.leaked_rows,
+                fail_on=project.spec.audit.fail_on,
+                tokenizer_name=project.model.name,
+            ),
+            project.dataset.fingerprint,
+        )
+        project.progress("audit", 1, 1)
+        return report
+
+    return project.store.once(StepKey("audit", 1, inputs), AuditReport, make)
+
+
+def refuse_blocked(report: AuditReport) -> None:
+    """Raise AuditBlocked, listing every blocker with its remedy."""
+    if report.blockers:
+        lines = [f"- {f.check}: {f.message} {f.remedy}".rstrip() for f in report.blockers]
+        raise AuditBlocked("the audit found what must be mended first:\n" + "\n".join(lines) + "\nRun `provetune audit` for the rows concerned")
+
+
+def split_project(project: Project, report: AuditReport) -> Split:
+    """Train, validation and sealed test; a given test file is sealed as it is."""
+    spec = project.spec.data.split
+
+    def make() -> Split:
+        leaked = find_leaks(project.examples, project.given_test) if project.given_test is not None else {}
+        numbers = {name: place for place, name in enumerate(sorted(set(report.groups.values())))}
+        groups = [numbers.get(report.groups.get(e.id, ""), len(numbers) + place) for place, e in enumerate(project.examples)]
+        parts = split(
+            project.examples,
+            spec,
+            groups=groups,
+            test_examples=project.given_test,
+            leaked={train: f"stands in the test file as {test} (similarity {value:.2f})" for train, (test, value) in leaked.items()},
+        )
+        name, digest = project.store.write_rows(parts.test, sealed=True)
+        return Split(
+            dataset=project.dataset.fingerprint,
+            seed=spec.seed,
+            strategy="given test file" if project.given_test is not None else f"grouped, stratified by {spec.stratify}",
+            grouped_by=tuple(filter(None, ("near duplicates", spec.group or project.spec.data.columns.group))),
+            train_ids=tuple(e.id for e in parts.train),
+            validation_ids=tuple(e.id for e in parts.validation),
+            test_ids=tuple(e.id for e in parts.test),
+            test_file=name,
+            test_sha256=digest,
+            test_row_hashes=tuple(row_hash(e) for e in parts.test),
+            left_out=parts.left_out,
+            test_given=project.given_test is not None,
+            smallest_provable_gain=smallest_provable_gain(len(parts.test), EXPECTED_DISCORDANCE),
+        )
+
+    given = fingerprint([row_hash(e) for e in project.given_test]) if project.given_test is not None else ""
+    inputs = {"audit": report.fingerprint, "spec": fingerprint(spec.model_dump(mode="json")), "test": given}
+    sealed = project.store.sealed
+    return project.store.once(StepKey("split", 1, inputs), Split, make, usable=lambda found: (sealed / found.test_file).is_file())
+
+
+def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Plan:
+    """Memory, time and money of each method, before anything is spent."""
+
+    def make() -> Plan:
+        lengths = [len(encode_training(e.messages, project.tokenizer, e.source)) for e in train]
+        request = PlanRequest(
+            model=project.model,
+            shape=ModelShape(**read_shape(project.base_folder)),
+            train=project.spec.train,
+            budget=project.spec.budget,
+            row_lengths=[length for length in lengths if length <= project.tokenizer.context_length],
+            test_rows=len(parts.test_ids),
+            hardware=_hardware(),
+        )
+        return plan(request)
+
+    train_spec = fingerprint([project.spec.train.model_dump(mode="json"), project.spec.budget.model_dump(mode="json")])
+    inputs = {"split": parts.fingerprint, "model": fingerprint(project.model.model_dump(mode="json")), "spec": train_spec}
+    return project.store.once(StepKey("plan", 1, inputs), Plan, make)
+
+
+def _hardware() -> Hardware:
+    memory = psutil.virtual_memory().available / 2**30
+    try:
+        importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return Hardware(name="this machine (speed not measured, torch is not installed)", memory_gib=memory, kind="cpu", flops_per_s=None)
+    from provetune.engine.machine import describe, measured_flops
+
+    name, kind, gpu_memory = describe()
+    return Hardware(name=name, memory_gib=gpu_memory or memory, kind=kind, flops_per_s=measured_flops())
+
+
+def generation_settings(project: Project, train: Sequence[Example]) -> GenerationSettings:
+    """As many new tokens as the longest training target needs, and a few more."""
+    wanted = project.spec.task.max_new_tokens
+    if wanted != "auto":
+        return GenerationSettings(max_new_tokens=wanted)
+    longest = max(len(project.tokenizer.encode(e.target)) for e in train)
+    return GenerationSettings(max_new_tokens=min(512, math.ceil(1.25 * longest) + 4))
+
+
+def prompt_candidates(project: Project, train: Sequence[Example], settings: GenerationSettings) -> dict[str, list[Candidate]]:
+    """Variants of every prompting strategy that is to be beaten or shown; the winner of each is chosen on validation."""
+    against = project.spec.prove.against
+    named = {b.name: b.k for b in project.spec.baselines}
+    wanted = dict.fromkeys([*(n for n in ("zero-shot", "few-shot") if against == "best-baseline" or n in against), *named])
+    request = PromptRequest(
+        task=project.spec.task.type,
+        labels=project.labels,
+        system=project.spec.task.system,
+        train=train,
+        tokenizer=project.tokenizer,
+        room=(project.tokenizer.context_length - settings.max_new_tokens) * 2 // 3,
+    )
+    found: dict[str, list[Candidate]] = {}
+    for name in wanted:
+        draws = [replace(request, shots=named.get(name, DEFAULT_SHOTS), seed=seed) for seed in SHOT_SEEDS]
+        prompts = [STRATEGIES[name](draw) for draw in draws]
+        distinct = [prompt for place, prompt in enumerate(prompts) if prompt not in prompts[:place]]
+        found[name] = [Candidate(name=name, kind="prompt", prompt=p, generation=settings, model=project.model) for p in distinct]
+    return found
+
+
+def linear_candidate(project: Project, parts: Split, settings: GenerationSettings) -> Candidate:
+    """The classifier that is always shown beside, for classification: fitted on the training rows when it is asked."""
+    prompt = plain_prompt(project)
+    return Candidate(name="linear", kind="linear", prompt=prompt, generation=settings, weights_sha256=parts.fingerprint)
+
+
+def plain_prompt(project: Project) -> Prompt:
+    """What tuned and linear candidates are sent: the example with the user's own system line."""
+    return Prompt(strategy="plain", system=project.spec.task.system)
+
+
+def evaluate(project: Project, candidate: Candidate, generator: Generator, examples: Sequence[Example], part: Part) -> Evaluation:
+    """Measure one candidate on one part, once; its predictions go to a file of the run."""
+    yardstick = Yardstick(project.spec.task.type, project.labels, part, project.spec.prove.confidence)
+    inputs = {
+        "candidate": candidate.fingerprint,
+        "rows": fingerprint([[e.id, row_hash(e)] for e in examples]),
+        "yardstick": fingerprint([yardstick.task, list(yardstick.labels), yardstick.confidence]),
+    }
+
+    def make() -> Evaluation:
+        def progress(what: str, done: int, total: int) -> None:
+            project.progress(f"{candidate.name} on {part}: {what}", done, total)
+
+        found, predictions = measure(candidate, generator, examples, yardstick, progress)
+        file = project.store.write_predictions(f"{part}-{candidate.name}-{candidate.fingerprint[:8]}", predictions)
+        return found.model_copy(update={"predictions_file": file})
+
+    exists = project.folder.joinpath
+    return project.store.once(StepKey("evaluation", 1, inputs), Evaluation, make, usable=lambda e: exists(e.predictions_file).is_file())
+
+
+def score(project: Project, evaluation: Evaluation) -> float:
+    """Value of the deciding metric; below every score where nothing was measured."""
+    value = evaluation.summary[project.metric].value
+    return -1.0 if value is None else value
+
+
+def gate_rules(project: Project, prompts: Sequence[str]) -> tuple[GateRule, ...]:
+    """The rules, from the spec alone, before anything is trained."""
+    prove = project.spec.prove
+    against = prompts if prove.against == "best-baseline" else prove.against
+    better = [
+        GateRule(name=f"better than {name}", kind="beats_baseline", metric=project.metric, baseline=name, margin=prove.margin, confidence=prove.confidence)
+        for name in against
+    ]
+    return (*better, GateRule(name="nothing blocks in the audit", kind="audit"))
+
+
+def fixed_before_training(project: Project, parts: Split, rules: Sequence[GateRule]) -> dict[str, str]:
+    """What may not change any more: written to split.lock before training, shown in the report."""
+    return {
+        "metric": project.metric,
+        "margin": f"{project.spec.prove.margin:g}",
+        "confidence": f"{project.spec.prove.confidence:g}",
+        "rules": fingerprint([rule.model_dump(mode="json") for rule in rules]),
+        "split": parts.fingerprint,
+        "test_rows": str(len(parts.test_ids)),
+        "test_sha256": parts.test_sha256,
+    }
+
+
+def opening_of(project: Project, parts: Split, fixed: dict[str, str], candidates: Sequence[Candidate]) -> Opening:
+    """The ledger's line for reading the test rows with these candidates under these rules."""
+    return Opening(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        reason="final evaluation of all candidates",
+        run=project.store.current.name,
+        spec=fingerprint(fixed),
+        test_sha256=parts.test_sha256,
+        row_hashes=parts.test_row_hashes,
+        candidates=tuple(sorted(c.fingerprint for c in candidates)),
+    )

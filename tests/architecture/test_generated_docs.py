@@ -1,0 +1,69 @@
+"""The reference pages say what the code says: keys of the project file, help texts, exit codes, verbs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from provetune import errors
+from scripts.make_docs import CLI_PAGE, DOCS, HELP, KEYS_PAGE, ROW, available_keys, help_texts, with_help, with_table
+from tests.architecture.source import ROOT
+
+REMAKE = "run `python scripts/make_docs.py`"
+
+
+def test_the_table_of_keys_is_the_schema() -> None:
+    page = KEYS_PAGE.read_text(encoding="utf-8")
+    assert len(list(available_keys())) > 30
+    assert with_table(page) == page, REMAKE
+
+
+def test_every_key_has_a_meaning() -> None:
+    meanings = {row["key"]: row["meaning"].strip() for row in ROW.finditer(KEYS_PAGE.read_text(encoding="utf-8"))}
+    missing = [key.path for key in available_keys() if not meanings.get(key.path)]
+    assert not missing, f"docs/project-file.md says nothing about {missing}"
+
+
+def test_the_table_loses_a_key_that_is_gone_and_keeps_the_words() -> None:
+    page = KEYS_PAGE.read_text(encoding="utf-8")
+    old = page.replace("|---|---|---|---|\n", "|---|---|---|---|\n| `no.such_key` | text | none | gone |\n", 1)
+    assert old != page and with_table(old) == page
+    with pytest.raises(ValueError, match="found 0 tables"):
+        with_table("no table here")
+
+
+def test_every_verb_shows_its_help() -> None:
+    page = CLI_PAGE.read_text(encoding="utf-8")
+    assert {match["verb"] for match in HELP.finditer(page)} == set(help_texts())
+    assert with_help(page) == page, REMAKE
+
+
+def test_a_missing_verb_and_a_stale_text_are_mended() -> None:
+    texts = help_texts()
+    made = with_help("# Verbs\n<!-- help: provetune -->\n```text\nold\n```\n<!-- help: gone -->\n```text\nold\n```\n")
+    assert "old" not in made and {match["verb"] for match in HELP.finditer(made)} == set(texts)
+
+
+def test_the_table_of_verbs_and_steps_names_every_verb() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", CLI_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(rows) == set(help_texts()) - {"provetune"}
+
+
+def exit_codes_of(page: str) -> set[int]:
+    return {int(code) for code in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
+
+
+def test_exit_codes_of_all_errors_are_documented() -> None:
+    raised = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ProvetuneError)}
+    page = exit_codes_of((DOCS / "exit-codes.md").read_text(encoding="utf-8"))
+    assert raised | {0, 2, 3, 4, 130} <= page
+    assert exit_codes_of((ROOT / "README.md").read_text(encoding="utf-8")) == page
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.name != "index.md"]
+    assert len(pages) > 10
+    missing = [page for page in pages if f"]({page})" not in index]
+    assert not missing, f"docs/index.md has no link to {missing}"
