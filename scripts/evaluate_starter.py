@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,9 @@ def conversation(row: Row, completion: str, shots: list[Row]) -> list[Message]:
     ]
 
 
-def accuracy(model: Any, tokenizer: FolderTokenizer, rows: list[Row], shots: int) -> tuple[int, int, float]:
-    """(rows whose own completion is the likeliest option, rows, chance)."""
-    examples, rest = rows[:shots], rows[FEW:]
+def accuracy(model: Any, tokenizer: FolderTokenizer, rows: list[Row], shots: int, limit: int) -> tuple[int, int, float]:
+    """(rows whose own completion is the likeliest option, rows, chance); the first rows are the shots, at most `limit` are scored."""
+    examples, rest = rows[:shots], rows[FEW : FEW + limit]
     encoded: list[TokenRow] = []
     counts: list[int] = []
     kept: list[tuple[Row, list[str]]] = []
@@ -99,10 +100,14 @@ def main() -> None:
         value, size = bits_per_byte(model, tokenizer, texts)
         print(json.dumps({"text": name, "bits_per_byte": round(value, 3), "bytes": size}), flush=True)
     for template in HELD_OUT:
-        rows = [row for row in held_out if row["template"] == template][: arguments.rows]
+        rows = [row for row in held_out if row["template"] == template]
+        random.Random(0).shuffle(rows)  # the file is sorted by label
         for shots in (0, FEW):
-            right, count, chance = accuracy(model, tokenizer, rows, shots)
-            print(json.dumps({"template": template, "shots": shots, "accuracy": str(wilson(right, count)), "chance": round(chance, 3)}), flush=True)
+            right, count, chance = accuracy(model, tokenizer, rows, shots, arguments.rows)
+            print(
+                json.dumps({"template": template, "shots": shots, "accuracy": str(wilson(right, count)), "chance": round(chance, 3)}),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

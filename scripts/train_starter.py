@@ -4,7 +4,7 @@
 
 Resumable: the same command continues from the newest checkpoint. The data are the P3/T0 rows described
 in the model card; templates listed in `EXCLUDED` (source terms forbid or restrict reuse) and in
-`suites/starter_retention.json` (held out, the retention suite) are left out.
+`src/provetune/suites/starter_retention.json` (held out, the retention suite) are left out.
 """
 
 from __future__ import annotations
@@ -41,13 +41,8 @@ EXCLUDED = {
     "wiki_qa": "Microsoft Research data licence: research use",
     "glue_qqp": "Quora terms: non-commercial use",
 }
-HELD_OUT = (
-    "commonsense_qa_question_answering",
-    "dbpedia_14_given_list_what_category_does_the_paragraph_belong_to",
-    "paws_labeled_final_Meaning",
-    "rotten_tomatoes_Reviewer_Enjoyment_Yes_No",
-    "wiqa_effect_with_label_answer",
-)
+SUITE = Path(__file__).parents[1] / "src" / "provetune" / "suites" / "starter_retention.json"
+HELD_OUT = tuple(json.loads(SUITE.read_text(encoding="utf-8"))["templates"])
 SYSTEM_LINES = (
     "You are a helpful assistant.",
     "Answer briefly.",
@@ -86,7 +81,8 @@ def keep_freed_memory() -> bool:
 
 def read_rows(path: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """(training rows, held-out rows) as prompt, completion, template."""
-    train, held_out = [], []
+    train: list[dict[str, str]] = []
+    held_out: list[dict[str, str]] = []
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
@@ -162,7 +158,7 @@ def build_model(tokenizer: Any, seed: int) -> LlamaForCausalLM:
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=CONTEXT,
-        rope_theta=10_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -198,9 +194,11 @@ def main() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder)
     rows = to_token_rows(tokenizer, conversations(train, seed=0))
     check = to_token_rows(tokenizer, conversations(held_out, seed=0))
-    print(f"{len(train)} rows, {len(rows)} conversations, {sum(map(len, rows)):,} tokens per epoch; {len(held_out)} rows held out", flush=True)
+    print(
+        f"{len(train)} rows, {len(rows)} conversations, {sum(map(len, rows)):,} tokens per epoch; {len(held_out)} rows held out", flush=True
+    )
 
-    model = build_model(tokenizer, seed=0)
+    model: Any = build_model(tokenizer, seed=0)
     use_row_attention(model)
     settings = LoopSettings(
         learning_rate=arguments.learning_rate,
@@ -224,7 +222,13 @@ def main() -> None:
     def progress(state: LoopState, total: int) -> None:
         if state.step % 10 == 0:
             recent = [loss for _, loss, _ in state.losses[-10:]]
-            line = {"step": state.step, "of": total, "loss": round(sum(recent) / len(recent), 4), "tokens": state.tokens, "tokens_per_s": round(state.tokens / state.seconds)}
+            line = {
+                "step": state.step,
+                "of": total,
+                "loss": round(sum(recent) / len(recent), 4),
+                "tokens": state.tokens,
+                "tokens_per_s": round(state.tokens / state.seconds),
+            }
             print(json.dumps(line), file=log, flush=True)
 
     started = time.monotonic()

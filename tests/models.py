@@ -56,7 +56,9 @@ def llama_config(**changes: Any) -> LlamaConfig:
 def tiny_llama(seed: int = 0, **changes: Any) -> LlamaForCausalLM:
     """The tiny model with random weights, float32, in evaluation mode."""
     torch.manual_seed(seed)
-    return LlamaForCausalLM(llama_config(**changes)).eval()
+    model = LlamaForCausalLM(llama_config(**changes))
+    model.eval()
+    return model
 
 
 def save_folder(folder: Path, model: LlamaForCausalLM | None = None, tokenizer: PreTrainedTokenizerFast | None = None) -> Path:

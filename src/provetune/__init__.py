@@ -38,7 +38,6 @@ _HOME = {
 }
 
 __all__ = [
-    "METRICS",
     "Candidate",
     "Comparison",
     "Decision",
@@ -47,6 +46,7 @@ __all__ = [
     "Evidence",
     "Example",
     "GenerationSettings",
+    "METRICS",
     "Message",
     "Metric",
     "ProjectSpec",

@@ -26,10 +26,11 @@ class Measured:
 
 
 def decide(rules: Sequence[GateRule], measured: Measured) -> Decision:
-    """Ship if every rule passes, hold if one fails, inconclusive otherwise."""
+    """Ship if every rule passes, hold if one fails, inconclusive otherwise; a clean audit alone proves nothing."""
     verdicts = tuple(_judge(rule, measured) for rule in rules)
     outcomes = {verdict.outcome for verdict in verdicts}
-    outcome: DecisionOutcome = "hold" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "ship"
+    proven = "inconclusive" not in outcomes and any(rule.kind != "audit" for rule in rules)
+    outcome: DecisionOutcome = "hold" if "fail" in outcomes else "ship" if proven else "inconclusive"
     sentence, next_step = _words(outcome, verdicts, measured)
     return Decision(
         outcome=outcome,
@@ -48,14 +49,17 @@ def _judge(rule: GateRule, measured: Measured) -> Verdict:
         reason = f"the audit blocks: {', '.join(measured.audit_blockers)}" if blocked else "the audit found nothing that blocks"
         return Verdict(rule=rule, outcome="fail" if blocked else "pass", observed=None, reason=reason)
     if rule.kind in ("at_least", "at_most"):
-        value = measured.champion.summary.get(rule.metric)
-        return _against_threshold(rule, value)
+        return _against_threshold(rule, measured.champion)
     return _against_baseline(rule, measured)
 
 
-def _against_threshold(rule: GateRule, value: Estimate | None) -> Verdict:
+def _against_threshold(rule: GateRule, champion: Evaluation) -> Verdict:
+    value, rows = champion.summary.get(rule.metric), len(champion.example_ids)
     if value is None or value.low is None or value.high is None:
         return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=f"{rule.metric} was not measured")
+    if champion.not_measured > UNMEASURED_LIMIT * rows:
+        reason = f"{champion.not_measured} of {rows} rows were not measured"
+        return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=reason)
     sign = 1 if rule.kind == "at_least" else -1
     worst, best = (value.low, value.high) if sign == 1 else (value.high, value.low)
     outcome: Outcome = "pass" if sign * (worst - rule.margin) >= 0 else "fail" if sign * (best - rule.margin) < 0 else "inconclusive"
@@ -74,7 +78,10 @@ def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
     edge = rule.margin if rule.kind == "beats_baseline" else -rule.margin
     d = found.difference
     outcome: Outcome = "pass" if found.difference.low > edge else "fail" if found.difference.high < edge else "inconclusive"
-    claim = f"better than {rule.baseline} by more than {edge:g}" if edge >= 0 else f"not worse than {rule.baseline} by {rule.margin:g} or more"
+    if rule.kind == "beats_baseline":
+        claim = f"better than {rule.baseline} by more than {edge:g}"
+    else:
+        claim = f"not worse than {rule.baseline} by {rule.margin:g} or more"
     says = {"pass": "shown", "fail": "shown to be untrue", "inconclusive": "not settled"}[outcome]
     return Verdict(
         rule=rule,
@@ -102,7 +109,8 @@ def _more_examples(difference: Estimate, edge: float) -> int | None:
 def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Measured) -> tuple[str, str]:
     name = measured.champion.candidate.name
     decisive = {"hold": "fail", "inconclusive": "inconclusive", "ship": "pass"}[outcome]
-    reasons = [v.reason for v in verdicts if v.outcome == decisive and v.rule.kind != "audit"] or [v.reason for v in verdicts if v.outcome == decisive]
+    deciding = [v for v in verdicts if v.outcome == decisive]
+    reasons = [v.reason for v in deciding if v.rule.kind != "audit"] or [v.reason for v in deciding] or ["no rule was held against it"]
     caution = _stronger_beside(verdicts, measured)
     if outcome == "ship":
         step = "Read the report, then ship it." if not caution else "Read the report; consider shipping the stronger one instead."
@@ -119,7 +127,8 @@ def _stronger_beside(verdicts: Sequence[Verdict], measured: Measured) -> str:
     named = {v.rule.baseline for v in verdicts}
     deciding = {v.rule.metric for v in verdicts if v.rule.kind == "beats_baseline"}
     stronger = [
-        c for c in measured.comparisons
+        c
+        for c in measured.comparisons
         if c.baseline not in named and c.metric in deciding and c.difference.high is not None and c.difference.high < 0
     ]
     return "".join(f" But {c.baseline}, which no rule names, is better: the difference in {c.metric} is {c.difference}." for c in stronger)

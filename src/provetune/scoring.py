@@ -18,9 +18,11 @@ from provetune.protocols import Generator, Progress
 from provetune.records.candidate import Candidate
 from provetune.records.data import Example
 from provetune.records.evaluation import Evaluation, Part, Prediction
-from provetune.stats.difference import Measure, one_value
+from provetune.stats.difference import one_value
 from provetune.stats.estimate import Estimate
+from provetune.stats.measure import Measure
 from provetune.stats.proportion import wilson
+from provetune.stats.units import Resampling
 
 IntArray = npt.NDArray[np.int64]
 
@@ -48,13 +50,18 @@ def group_numbers(group_ids: Sequence[str]) -> IntArray | None:
     return np.array([order[name] for name in group_ids], dtype=np.int64)
 
 
+def observation_array(rows: Sequence[tuple[float, ...]]) -> FloatArray:
+    """Rows of numbers as `[n, k]`; `[0, 2]` where nothing was measured."""
+    return np.array(rows, dtype=float) if rows else np.zeros((0, 2))
+
+
 def estimate_of(evaluation: Evaluation, metric: str, confidence: float) -> Estimate:
     """The metric's value over the measured rows of an evaluation, with its interval."""
     rows = evaluation.observations[metric]
     kept = [place for place, row in enumerate(rows) if row is not None]
-    observations: FloatArray = np.array([row for row in rows if row is not None], dtype=float)
+    observations = observation_array([row for row in rows if row is not None])
     groups = group_numbers([evaluation.group_ids[place] for place in kept])
-    return one_value(measure_of(METRICS[metric]), observations, groups, confidence=confidence, seed=seed_of("one value", metric))
+    return one_value(measure_of(METRICS[metric]), observations, groups, Resampling(seed_of("one value", metric), confidence))
 
 
 def measure(

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from provetune.errors import FolderError
+from provetune.errors import EvidenceError, FolderError
 from provetune.hashing import canonical_json, file_sha256, fingerprint
 from provetune.records.base import Record
 from provetune.records.data import Example
@@ -32,6 +32,12 @@ def write_atomic(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def lines_of(path: Path) -> list[str]:
+    """Lines of a JSONL file; only a line feed ends one (a text may hold U+2028 and the like, which `str.splitlines` cuts at)."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
 
 
 def row_hash(example: Example) -> str:
@@ -171,13 +177,14 @@ class Store:
         """The ledger, oldest first."""
         if not self.ledger_file.is_file():
             return []
-        lines = self.ledger_file.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(self.ledger_file)
+        whole = self.ledger_file.read_bytes().endswith(b"\n")
         found = []
         for number, line in enumerate(lines, start=1):
             try:
                 found.append(Opening.model_validate_json(line))
             except ValueError as error:
-                if number == len(lines):
+                if number == len(lines) and not whole:
                     continue  # half a line: the process was killed while it wrote, before any row was read
                 raise FolderError(f"{self.ledger_file}:{number}: the ledger is damaged; restore it from version control") from error
         return found
@@ -214,7 +221,7 @@ def _read_record(file: Path, kind: type[R]) -> R | None:
     """A saved record; None where there is none or where it is damaged."""
     try:
         return kind.from_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, EvidenceError):
         return None
 
 
@@ -228,4 +235,4 @@ def _read_examples(path: Path) -> list[Example]:
     expected = path.stem
     if not file_sha256(path).startswith(expected):
         raise FolderError(f"{path}: content does not match its name; delete the file and run `provetune run` again")
-    return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Example.model_validate_json(line) for line in lines_of(path)]

@@ -2,52 +2,71 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib.util
 import re
+import sys
+from types import ModuleType
 
 import pytest
 
 from provetune import errors
-from scripts.make_docs import CLI_PAGE, DOCS, HELP, KEYS_PAGE, ROW, available_keys, help_texts, with_help, with_table
 from tests.architecture.source import ROOT
 
+
+def script() -> ModuleType:
+    """scripts/make_docs.py, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("make_docs", ROOT / "scripts" / "make_docs.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules["make_docs"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+made = script()
+KEYS_PAGE, CLI_PAGE, DOCS = made.KEYS_PAGE, made.CLI_PAGE, made.DOCS
 REMAKE = "run `python scripts/make_docs.py`"
+
+
+def test_the_examples_of_the_script_run() -> None:
+    assert doctest.testmod(made) == (0, 1)
 
 
 def test_the_table_of_keys_is_the_schema() -> None:
     page = KEYS_PAGE.read_text(encoding="utf-8")
-    assert len(list(available_keys())) > 30
-    assert with_table(page) == page, REMAKE
+    assert len(list(made.available_keys())) > 30
+    assert made.with_table(page) == page, REMAKE
 
 
 def test_every_key_has_a_meaning() -> None:
-    meanings = {row["key"]: row["meaning"].strip() for row in ROW.finditer(KEYS_PAGE.read_text(encoding="utf-8"))}
-    missing = [key.path for key in available_keys() if not meanings.get(key.path)]
+    meanings = {row["key"]: row["meaning"].strip() for row in made.ROW.finditer(KEYS_PAGE.read_text(encoding="utf-8"))}
+    missing = [key.path for key in made.available_keys() if not meanings.get(key.path)]
     assert not missing, f"docs/project-file.md says nothing about {missing}"
 
 
 def test_the_table_loses_a_key_that_is_gone_and_keeps_the_words() -> None:
     page = KEYS_PAGE.read_text(encoding="utf-8")
     old = page.replace("|---|---|---|---|\n", "|---|---|---|---|\n| `no.such_key` | text | none | gone |\n", 1)
-    assert old != page and with_table(old) == page
+    assert old != page and made.with_table(old) == page
     with pytest.raises(ValueError, match="found 0 tables"):
-        with_table("no table here")
+        made.with_table("no table here")
 
 
 def test_every_verb_shows_its_help() -> None:
     page = CLI_PAGE.read_text(encoding="utf-8")
-    assert {match["verb"] for match in HELP.finditer(page)} == set(help_texts())
-    assert with_help(page) == page, REMAKE
+    assert {match["verb"] for match in made.HELP.finditer(page)} == set(made.help_texts())
+    assert made.with_help(page) == page, REMAKE
 
 
 def test_a_missing_verb_and_a_stale_text_are_mended() -> None:
-    texts = help_texts()
-    made = with_help("# Verbs\n<!-- help: provetune -->\n```text\nold\n```\n<!-- help: gone -->\n```text\nold\n```\n")
-    assert "old" not in made and {match["verb"] for match in HELP.finditer(made)} == set(texts)
+    texts = made.help_texts()
+    page = made.with_help("# Verbs\n<!-- help: provetune -->\n```text\nstale\n```\n<!-- help: gone -->\n```text\nstale\n```\n")
+    assert "stale" not in page and {match["verb"] for match in made.HELP.finditer(page)} == set(texts)
 
 
 def test_the_table_of_verbs_and_steps_names_every_verb() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", CLI_PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert set(rows) == set(help_texts()) - {"provetune"}
+    assert set(rows) == set(made.help_texts()) - {"provetune"}
 
 
 def exit_codes_of(page: str) -> set[int]:

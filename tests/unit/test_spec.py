@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from provetune.errors import SpecError
-from provetune.spec import ProjectSpec, json_schema, resolve_metric, unavailable
+from provetune.spec import ColumnsSpec, DataSpec, ProjectSpec, json_schema, resolve_metric, unavailable
 from provetune.spec.text import closest, keys_by_section, load_spec
 from provetune.spec.write import full_yaml, minimal_yaml
 
@@ -127,8 +127,17 @@ def test_full_form_is_valid_and_every_setting_without_effect_is_named() -> None:
     named = [line.partition(": ")[0] for line in unavailable(spec)]
     assert sorted(named) == sorted(
         ["data.near_duplicates", "data.pii", "audit.fail_on.leaked", "audit.fail_on.invalid", "audit.warn_on.duplicate_share"]
-        + ["audit.warn_on.label_noise_share", "audit.warn_on.kappa_below", "base.licences_allowed", "baselines[2].name"]
-        + ["baselines[3].endpoint", "train.replay", "train.seeds", "search.space", "prove.rules", "prove.human", "watch"]
+        + ["audit.warn_on.label_noise_share", "audit.warn_on.kappa_below", "base.licences_allowed", "baselines[1].pick"]
+        + [
+            "baselines[2].name",
+            "baselines[3].endpoint",
+            "train.replay",
+            "train.seeds",
+            "search.space",
+            "prove.rules",
+            "prove.human",
+            "watch",
+        ]
     )
 
 
@@ -279,14 +288,14 @@ _HARD = ["a b", "yes", "1", "x: y", "# no", "a,b}", "'", "~", "ä\n\u2028", "C:\
 
 @pytest.mark.parametrize("value", _HARD)
 def test_minimal_yaml_survives_any_name(tmp_path: Path, value: str) -> None:
-    text = minimal_yaml(value, value, task="classify", metric="auto", test=value, columns={"prompt": value})
+    text = minimal_yaml(value, DataSpec(path=value, test=value, columns=ColumnsSpec(prompt=value)), task="classify", metric="auto")
     spec = _load(tmp_path, text)
     assert (spec.name, spec.data.path, spec.data.test, spec.data.columns.prompt) == (value, value, value, value)
     assert text.startswith("# yaml-language-server: $schema=") and text.count("\n") <= 15
 
 
 def test_minimal_yaml_without_extras_has_the_short_form(tmp_path: Path) -> None:
-    assert "data: rows.jsonl\n" in minimal_yaml("router", "rows.jsonl", task="chat", metric="rouge_l")
+    assert "data: rows.jsonl\n" in minimal_yaml("router", DataSpec(path="rows.jsonl"), task="chat", metric="rouge_l")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

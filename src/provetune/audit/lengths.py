@@ -45,8 +45,9 @@ def lengths(inputs: AuditInput) -> list[Finding]:
         Finding(
             check="lengths",
             severity="blocker" if blocked else "warning",
-            message=f"{rows_text(len(over))} of {len(inputs.examples):,} ({share:.1%}) are longer than the {profile.context_length:,} tokens "
-            f"the model can read (median {profile.median:,}, 95 % up to {profile.p95:,}, longest {profile.longest:,}). "
+            message=f"{rows_text(len(over))} of {len(inputs.examples):,} ({share:.1%}) are longer than the "
+            f"{profile.context_length:,} tokens the model can read "
+            f"(median {profile.median:,}, 95 % up to {profile.p95:,}, longest {profile.longest:,}). "
             "They are left out of training; cutting them would train on half an answer.",
             count=len(over),
             example_ids=ids_of(example for _, example in over),

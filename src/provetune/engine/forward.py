@@ -54,6 +54,20 @@ def rows_stay_apart(model: Any, rows: Sequence[TokenRow]) -> bool:
     return abs(packed - alone) <= 1e-4 * max(1.0, abs(alone))
 
 
+@torch.no_grad()
+def head_is_plain(model: Any, row: TokenRow) -> bool:
+    """Whether the model's logits are its last hidden states times the head's weight, as `pack_loss` takes them to be.
+
+    False for an architecture with a bias, a scale or a soft cap behind the head (Cohere, Granite, Gemma 2).
+    """
+    model.eval()
+    ids = torch.from_numpy(row.ids)[None].to(model.device)
+    logits = model(input_ids=ids, use_cache=False).logits[0].float()
+    states = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[0]
+    plain = torch.nn.functional.linear(states, model.get_output_embeddings().weight).float()
+    return float((logits - plain).norm()) <= 1e-3 * float(logits.norm())
+
+
 def supervised(rows: Sequence[TokenRow]) -> tuple[torch.Tensor, torch.Tensor]:
     """(place of the token before each labelled one in the pack, the labelled token's id), both `[N]`."""
     places, targets, start = [], [], 0

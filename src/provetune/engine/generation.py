@@ -6,14 +6,15 @@ give the same completions again.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import DynamicCache
+
+from provetune.engine.prefix import SHARED_PREFIX, SharedPrefix, can_share_prefix, own_mask
 
 BATCH_TOKENS = 4096
 BATCH_ROWS = 64
@@ -43,10 +44,10 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
 
 
 @contextmanager
-def plain_attention(model: Any) -> Any:
-    """Decode with the library's own attention, whatever the model was trained with."""
+def attention(model: Any, name: str) -> Iterator[None]:
+    """Use the attention called `name` inside the block, whatever the model was trained with."""
     before = model.config._attn_implementation
-    model.config._attn_implementation = "sdpa"
+    model.config._attn_implementation = name
     try:
         yield
     finally:
@@ -76,54 +77,95 @@ def generate(
     written: list[Written] = [Written([], False)] * len(prompts)
     if not prompts:
         return written
-    prefix = common_prefix(prompts) if len(prompts) > 1 else 0
     model.eval()
-    with plain_attention(model):
-        cache = _read_prefix(model, prompts[0][:prefix]) if prefix else None
-        done = 0
+    prefix = common_prefix(prompts) if len(prompts) > 1 and can_share_prefix(model) else 0
+    shared = _read_prefix(model, prompts[0][:prefix]) if prefix else None
+    done = 0
+    with attention(model, SHARED_PREFIX if prefix else "sdpa"):
         for rows in batches([len(prompt) for prompt in prompts], prefix):
             tails = [list(prompts[row][prefix:]) for row in rows]
-            for row, result in zip(rows, _decode(model, tails, cache, stop_ids, max_new_tokens), strict=True):
+            for row, result in zip(rows, _decode(model, tails, shared, stop_ids, max_new_tokens), strict=True):
                 written[row] = result
             done += len(rows)
             progress(done)
     return written
 
 
-def _read_prefix(model: Any, ids: Sequence[int]) -> DynamicCache:
+def _read_prefix(model: Any, ids: Sequence[int]) -> SharedPrefix:
     cache = DynamicCache(config=model.config)
-    model(input_ids=torch.tensor([list(ids)], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return cache
+    with attention(model, "sdpa"):
+        model(input_ids=torch.tensor([list(ids)], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return SharedPrefix(len(ids), [(layer.keys[0], layer.values[0]) for layer in cache.layers])
 
 
 def _decode(
-    model: Any, tails: list[list[int]], prefix: DynamicCache | None, stop_ids: frozenset[int], max_new_tokens: int
+    model: Any, tails: list[list[int]], shared: SharedPrefix | None, stop_ids: frozenset[int], max_new_tokens: int
 ) -> list[Written]:
-    rows, longest = len(tails), max(map(len, tails))
-    start = 0 if prefix is None else prefix.get_seq_length()
+    longest, start = max(map(len, tails)), 0 if shared is None else shared.length
+    pads = torch.tensor([longest - len(tail) for tail in tails])
+    ids = torch.tensor([[tail[0]] * (longest - len(tail)) + tail for tail in tails])
+    columns = torch.arange(longest)[None, :]
+    state = _Batch(ids, columns >= pads[:, None], (start + columns - pads[:, None]).clamp(min=0), list(range(len(tails)))).to(model.device)
     cache = DynamicCache(config=model.config)
-    if prefix is not None:
-        cache = copy.deepcopy(prefix)
-        cache.batch_repeat_interleave(rows)
-    pads = [longest - len(tail) for tail in tails]
-    ids = torch.tensor([[tail[0]] * pad + tail for tail, pad in zip(tails, pads, strict=True)], device=model.device)
-    real = torch.arange(longest)[None, :] >= torch.tensor(pads)[:, None]
-    mask = torch.cat([torch.ones(rows, start, dtype=torch.bool), real], dim=1).to(torch.long).to(model.device)
-    positions = (start + torch.arange(longest)[None, :] - torch.tensor(pads)[:, None]).clamp(min=0).to(model.device)
     new: list[list[int]] = [[] for _ in tails]
-    stopped = [False] * rows
+    stopped = [False] * len(tails)
     for _ in range(max_new_tokens):
-        out = model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
-        )
-        chosen = out.logits[:, -1].argmax(-1)
-        for row, token in enumerate(chosen.tolist()):
+        chosen = _next_tokens(model, state, cache, shared)
+        for row, token in zip(state.rows, chosen.tolist(), strict=True):
             if not stopped[row]:
                 stopped[row] = token in stop_ids
                 if not stopped[row]:
                     new[row].append(token)
-        if all(stopped):
+        state = state.grown(chosen)
+        waiting = [place for place, row in enumerate(state.rows) if not stopped[row]]
+        if not waiting:
             break
-        ids, positions = chosen[:, None], positions[:, -1:] + 1
-        mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
+        if 2 * len(waiting) <= len(state.rows):  # finished rows leave the batch
+            state = state.only(waiting)
+            cache.batch_select_indices(torch.tensor(waiting, device=model.device))
     return [Written(row_ids, row_stopped) for row_ids, row_stopped in zip(new, stopped, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Tokens to be read next `[rows, new]`, which cells so far are real `[rows, all]`, positions of the new ones, row numbers."""
+
+    ids: torch.Tensor
+    real: torch.Tensor
+    positions: torch.Tensor
+    rows: list[int]
+
+    def to(self, device: torch.device) -> _Batch:
+        return _Batch(self.ids.to(device), self.real.to(device), self.positions.to(device), self.rows)
+
+    def grown(self, chosen: torch.Tensor) -> _Batch:
+        real = torch.cat([self.real, self.real.new_ones(len(chosen), 1)], dim=1)
+        return _Batch(chosen[:, None], real, self.positions[:, -1:] + 1, self.rows)
+
+    def only(self, places: list[int]) -> _Batch:
+        return _Batch(self.ids[places], self.real[places], self.positions[places], [self.rows[place] for place in places])
+
+
+def _next_tokens(model: Any, state: _Batch, cache: DynamicCache, shared: SharedPrefix | None) -> torch.Tensor:
+    """The likeliest next token of each row, `[rows]`; the cache grows by the tokens read."""
+    if shared is None:
+        out = model(
+            input_ids=state.ids,
+            attention_mask=state.real.long(),
+            position_ids=state.positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    else:
+        out = model(
+            input_ids=state.ids,
+            position_ids=state.positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            shared=shared,
+            own_mask=own_mask(state.real, state.ids.shape[1]),
+        )
+    likeliest: torch.Tensor = out.logits[:, -1].argmax(-1)
+    return likeliest

@@ -16,19 +16,23 @@ PACK_TOKENS = 4096
 
 
 @torch.no_grad()
-def row_nats(model: Any, rows: Sequence[TokenRow]) -> list[float]:
-    """Negative log-likelihood of each row's labelled tokens, summed, in nats; in the order of `rows`."""
+def row_nats(model: Any, rows: Sequence[TokenRow], *, packed: bool = True) -> list[float]:
+    """Negative log-likelihood of each row's labelled tokens, summed, in nats; in the order of `rows`.
+
+    With `packed=False` row by row, for a model that cannot keep packed rows apart.
+    """
     before = model.config._attn_implementation
-    use_row_attention(model)
+    if packed:
+        use_row_attention(model)
     lengths = [len(row) for row in rows]
     order = sorted(range(len(rows)), key=lambda row: (lengths[row], row))
     found = [0.0] * len(rows)
     try:
-        for pack in pack_in_order(lengths, order, PACK_TOKENS):
-            packed = [rows[row] for row in pack]
-            places, targets = supervised(packed)
-            nats = _token_nats(model, hidden_states(model, packed), places, targets)
-            parts = torch.split(nats, [row.label_count for row in packed])
+        for pack in pack_in_order(lengths, order, PACK_TOKENS if packed else 1):
+            together = [rows[row] for row in pack]
+            places, targets = supervised(together)
+            nats = _token_nats(model, hidden_states(model, together), places, targets)
+            parts = torch.split(nats, [row.label_count for row in together])
             for row, part in zip(pack, parts, strict=True):
                 found[row] = float(part.double().sum())
     finally:
@@ -36,9 +40,9 @@ def row_nats(model: Any, rows: Sequence[TokenRow]) -> list[float]:
     return found
 
 
-def mean_nats(model: Any, rows: Sequence[TokenRow]) -> float:
-    """Mean over all labelled tokens of all rows, in nats per token."""
-    return sum(row_nats(model, rows)) / sum(row.label_count for row in rows)
+def mean_nats(model: Any, rows: Sequence[TokenRow], *, packed: bool = True) -> float:
+    """Mean over all labelled tokens of all rows, in nats per token; otherwise as `row_nats`."""
+    return sum(row_nats(model, rows, packed=packed)) / sum(row.label_count for row in rows)
 
 
 def _token_nats(model: Any, states: torch.Tensor, places: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -66,5 +66,5 @@ def labelled_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: 
     if torch.is_autocast_enabled(hidden.device.type):
         hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
     with torch.autocast(hidden.device.type, enabled=False):
-        loss: torch.Tensor = _LabelledCrossEntropy.apply(hidden, weight, targets, divisor)
+        loss: torch.Tensor = _LabelledCrossEntropy.apply(hidden, weight, targets, divisor)  # type: ignore[no-untyped-call]
         return loss

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from provetune.errors import EvidenceError
 from provetune.hashing import seed_of
 from provetune.metrics import METRICS
 from provetune.records.evaluation import Comparison, Evaluation
-from provetune.scoring import group_numbers, measure_of
+from provetune.scoring import group_numbers, measure_of, observation_array
 from provetune.stats.difference import paired_difference
+from provetune.stats.units import Resampling
 
 
 def confidence_at(confidence: float, opening: int) -> float:
@@ -32,11 +31,10 @@ def compare(candidate: Evaluation, baseline: Evaluation, metric: str, confidence
     both = [(place, a, b) for place, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a is not None and b is not None]
     result = paired_difference(
         measure_of(METRICS[metric]),
-        np.array([a for _, a, _ in both], dtype=float),
-        np.array([b for _, _, b in both], dtype=float),
+        observation_array([a for _, a, _ in both]),
+        observation_array([b for _, _, b in both]),
         group_numbers([candidate.group_ids[place] for place, _, _ in both]),
-        confidence=confidence,
-        seed=seed_of("paired difference", metric),
+        Resampling(seed_of("paired difference", metric), confidence),
     )
     return Comparison(
         candidate=candidate.candidate.name,

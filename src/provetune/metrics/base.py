@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from provetune.stats.difference import Kind
+from provetune.stats.measure import Kind
 
 FloatArray = npt.NDArray[np.float64]
 Observe = Callable[[str, str, Sequence[str]], tuple[float, ...]]

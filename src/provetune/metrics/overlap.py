@@ -34,6 +34,8 @@ def rouge_l(target: str, completion: str) -> float:
     >>> rouge_l("你好世界", "你好世界")
     1.0
     """
+    if target.split() == completion.split():  # texts without a single word (emoji, nothing at all) have no score of their own
+        return 1.0
     ascii_only = all(ord(letter) < 128 for letter in _LATIN.findall(target + completion))
     return float(_scorer(ascii_only).score(target, completion)["rougeL"].fmeasure)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypedDict
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -12,6 +13,20 @@ from provetune.errors import ModelError
 
 STARTER = Path(__file__).parent / "starter"
 _FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README.md"]
+
+
+class ShapeSizes(TypedDict):
+    """Sizes of a decoder-only architecture; `mlp_matrices` is 3 for gated MLPs, `tied` where the LM head is the embedding."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    mlp: int
+    mlp_matrices: int
+    vocabulary: int
+    tied: bool
 
 
 def model_folder(name: str, revision: str, project: Path, offline: bool = False) -> Path:
@@ -40,8 +55,8 @@ def model_folder(name: str, revision: str, project: Path, offline: bool = False)
     return _checked(Path(found), name)
 
 
-def read_shape(folder: Path) -> dict[str, int | bool]:
-    """Sizes of the architecture from config.json: hidden, layers, heads, kv_heads, head_dim, mlp, mlp_matrices, vocabulary, tied."""
+def read_shape(folder: Path) -> ShapeSizes:
+    """Sizes of the architecture from config.json; ModelError where one is missing."""
     config = json.loads((folder / "config.json").read_text())
     config = config.get("text_config", config)
     try:

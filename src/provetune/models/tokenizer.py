@@ -60,7 +60,9 @@ class FolderTokenizer:
         after = self.render([user, Message(role="assistant", content=_PROBE)], open_turn=False)
         ending = after[len(before) :].partition(_PROBE)[2].lstrip()
         found = self.encode(ending)[:1]
-        stops = {token for token in found if token in set(self._tokenizer.all_special_ids)}
+        # an added token that no setting names ends the turn of some families (Gemma: <end_of_turn>)
+        special = set(self._tokenizer.all_special_ids) | set(self._tokenizer.added_tokens_decoder)
+        stops = {token for token in found if token in special}
         if self._tokenizer.eos_token_id is not None:
             stops.add(int(self._tokenizer.eos_token_id))
         if not stops:

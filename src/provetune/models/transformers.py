@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from provetune.chat import encode_prompt
 from provetune.engine import generation
@@ -20,10 +21,11 @@ from provetune.records.data import Message
 
 def load_model(folder: Path, adapter: Path | None = None) -> Any:
     """The model in float32 on a CPU, in its own dtype on a GPU; `adapter` is a PEFT folder (safetensors only)."""
+    disable_progress_bar()  # ours shows what is under way; a second bar would tear it
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if device == "cpu" else "auto"
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: the model could not be loaded ({error})") from error
     model = model.to(device)

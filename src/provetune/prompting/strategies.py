@@ -56,7 +56,7 @@ def few_shot(request: PromptRequest) -> Prompt:
     labels = sorted(by_label)
     draw.shuffle(labels)
     chosen: list[Example] = []
-    for turn in range(request.shots):
+    for turn in range(request.shots if labels else 0):
         waiting = by_label[labels[turn % len(labels)]]
         drawn = draw.sample(waiting, min(5, len(waiting)))
         fresh = [example for example in drawn if example not in chosen]

@@ -42,6 +42,8 @@ class Record(Frozen):
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote, now or by an older version; raises EvidenceError on another schema."""
         content = json.loads(text)
+        if not isinstance(content, dict):
+            raise EvidenceError(f"found {type(content).__name__} at the top, wanted a provetune.{cls.SCHEMA} record")
         name, _, version = str(content.pop("schema", "")).removeprefix("provetune.").partition("/")
         wanted, _, current = cls.SCHEMA.partition("/")
         if name != wanted or not version.isdigit() or int(version) > int(current):

@@ -27,8 +27,11 @@ class Prediction(Frozen):
 
 
 class Evaluation(Record):
-    """One candidate measured on one part. `observations[metric]` holds one row of numbers per example, or None
-    where the example was not measured; a metric's aggregate is a function of these rows alone."""
+    """One candidate measured on one part.
+
+    `observations[metric]` holds one row of numbers per example, or None where the example was not measured; a metric's
+    aggregate is a function of these rows alone.
+    """
 
     SCHEMA: ClassVar[str] = "evaluation/1"
     candidate: Candidate

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from provetune.spec.model import AVAILABLE_VALUES, ProjectSpec
+from provetune.spec.model import AVAILABLE_VALUES, DataSpec, ProjectSpec
 from provetune.spec.parts import NOT_YET, SpecPart
 
 MODELINES = "# yaml-language-server: $schema=.provetune/schema.json\n# $schema: .provetune/schema.json\n"
 """Tell the YAML language server and JetBrains editors where the schema is."""
 
 
-def minimal_yaml(
-    name: str, data: str, task: str, metric: str, test: str | None = None, columns: Mapping[str, str] | None = None
-) -> str:
-    """The project file that `init` writes, at most 15 lines; `data` and `test` are relative to its folder."""
-    extra = {key: value for key, value in (("test", test), ("columns", dict(columns or {}))) if value}
+def minimal_yaml(name: str, data: DataSpec, task: str, metric: str) -> str:
+    """The project file that `init` writes, at most 15 lines; the paths in `data` are relative to its folder."""
+    settings = data.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return f"""{MODELINES}version: 1
 name: {_flow(name)}
-data: {_flow({"path": data, **extra} if extra else data)}
+data: {_flow(settings if len(settings) > 1 else data.path)}
 base: starter             # comes with provetune; or a folder, or a hub name such as Qwen/Qwen3-0.6B
 task: {task.ljust(20)}# classify | extract | generate | chat
 metric: {metric.ljust(18)}# locked when the test split is sealed

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from provetune.stats.estimate import Estimate
+from provetune.stats.measure import Measure
 from provetune.stats.units import (
     FLAT,
     FloatArray,
     IntArray,
+    Resampling,
     check_measured,
     chunks,
     clipped,
@@ -20,133 +23,111 @@ from provetune.stats.units import (
     unit_count,
 )
 
-Aggregate = Callable[[FloatArray, FloatArray], FloatArray]
-"""`aggregate(observations [n, k], weights [B, n])` gives [B] values, one per weighting; a row of weight 0 counts for nothing."""
+DRAWS = 2_000
+"""Draws where `Resampling.resamples` is None; each computes the whole metric."""
+
+Statistic = Callable[[FloatArray], FloatArray]
+"""`statistic(weights [B, n])` gives [B] values, one per weighting of the rows."""
 
 
-def aggregate_interval(
-    observations: FloatArray,
-    aggregate: Aggregate,
-    groups: IntArray | None,
-    *,
-    confidence: float,
-    seed: int,
-    resamples: int = 2000,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> Estimate:
+def aggregate_interval(measure: Measure, observations: FloatArray, groups: IntArray | None, resampling: Resampling) -> Estimate:
     """The metric over `observations` [n, k] with a percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
 
-    With `groups` [n] whole groups are drawn and `n` of the estimate counts groups. The interval is cut to `bounds` and never
-    has zero width: without variation it is `flat_interval`. No rows give an estimate of None. Raises ValueError on numbers
-    that are not finite and on a metric that leaves its bounds.
+    With `groups` [n] whole groups are drawn and `n` of the estimate counts groups. The interval is cut to the metric's
+    bounds and never has zero width: without variation it is `flat_interval`. No rows give an estimate of None. Raises
+    ValueError on numbers that are not finite and on a metric that leaves its bounds.
 
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
     >>> rows = np.repeat([[1.0], [0.0]], [30, 10], axis=0)
-    >>> str(aggregate_interval(rows, share, None, confidence=0.95, seed=0))
+    >>> str(aggregate_interval(Measure("corpus", share), rows, None, Resampling(seed=0)))
     '0.750 [0.625, 0.875], n=40'
     """
-    check_measured(observations, confidence, bounds)
+    check_measured(observations, measure.bounds)
     rows = len(observations)
     numbers = numbered_groups(groups, rows)
     if rows == 0:
-        return not_measured(confidence, "percentile bootstrap")
-    value = _whole(aggregate, observations)
-    draws = [aggregate(observations, weights) for weights in _drawn_weights(numbers, rows, resamples, seed)]
-    return _percentile_estimate(value, np.concatenate(draws), numbers, rows, bounds, confidence)
+        return not_measured(resampling.confidence, "percentile bootstrap")
+    return _percentile_estimate(lambda weights: measure.aggregate(observations, weights), numbers, rows, measure.bounds, resampling)
 
 
 def paired_aggregate_difference(
-    a: FloatArray,
-    b: FloatArray,
-    aggregate: Aggregate,
-    groups: IntArray | None,
-    *,
-    confidence: float,
-    seed: int,
-    resamples: int = 2000,
-    bounds: tuple[float, float] = (-1.0, 1.0),
+    measure: Measure, a: FloatArray, b: FloatArray, groups: IntArray | None, resampling: Resampling
 ) -> Estimate:
     """The metric over `a` [n, k] minus over `b` [n, k], rows in the same order, with a paired percentile bootstrap interval.
 
-    Both are computed from the same drawn rows (Koehn 2004). `bounds` are those of the difference; otherwise as
-    `aggregate_interval`. Swapping a and b mirrors the interval.
+    Both are computed from the same drawn rows (Koehn 2004); otherwise as `aggregate_interval`. Swapping a and b mirrors
+    the interval.
 
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
     >>> a, b = np.ones((40, 1)), np.repeat([[1.0], [0.0]], [30, 10], axis=0)
-    >>> str(paired_aggregate_difference(a, b, share, None, confidence=0.95, seed=0))
+    >>> str(paired_aggregate_difference(Measure("corpus", share), a, b, None, Resampling(seed=0)))
     '0.250 [0.125, 0.375], n=40'
     """
     _check_pair(a, b)
-    check_measured(a, confidence, bounds)
-    check_measured(b, confidence, bounds)
+    check_measured(a, measure.bounds)
+    check_measured(b, measure.bounds)
     rows = len(a)
     numbers = numbered_groups(groups, rows)
     if rows == 0:
-        return not_measured(confidence, "paired percentile bootstrap")
-    value = _whole(aggregate, a) - _whole(aggregate, b)
-    draws = [aggregate(a, weights) - aggregate(b, weights) for weights in _drawn_weights(numbers, rows, resamples, seed)]
-    return _percentile_estimate(value, np.concatenate(draws), numbers, rows, bounds, confidence, "paired ")
+        return not_measured(resampling.confidence, "paired percentile bootstrap")
+
+    def difference(weights: FloatArray) -> FloatArray:
+        return measure.aggregate(a, weights) - measure.aggregate(b, weights)
+
+    found = _percentile_estimate(difference, numbers, rows, measure.difference_bounds, resampling)
+    return replace(found, method=f"paired {found.method}")
 
 
-def approximate_randomization_p(
-    a: FloatArray, b: FloatArray, aggregate: Aggregate, groups: IntArray | None, *, resamples: int = 2000, seed: int
-) -> float:
+def approximate_randomization_p(measure: Measure, a: FloatArray, b: FloatArray, groups: IntArray | None, resampling: Resampling) -> float:
     """Two-sided p of "a and b are exchangeable": swap their rows with probability 1/2 (Noreen 1989; Riezler & Maxwell 2005).
 
     p = (1 + #{|difference after swapping| >= |difference|}) / (resamples + 1). With `groups` [n] whole groups are swapped.
     Anything against itself gives 1, and so does nothing measured.
 
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
-    >>> approximate_randomization_p(np.eye(20), np.eye(20), share, None, seed=0)
+    >>> approximate_randomization_p(Measure("corpus", share), np.eye(20), np.eye(20), None, Resampling(seed=0))
     1.0
     """
     _check_pair(a, b)
-    rows = len(a)
+    rows, resamples = len(a), resampling.resamples or DRAWS
     numbers = numbered_groups(groups, rows)
     if rows == 0:
         return 1.0
-    threshold = abs(_whole(aggregate, a) - _whole(aggregate, b)) - FLAT
+    ones = np.ones((1, rows))
+    threshold = abs(float((measure.aggregate(a, ones) - measure.aggregate(b, ones))[0])) - FLAT
     # Swapped rows are a weighting of both candidates' rows, one below the other: weight 1 on exactly one of each pair.
     both = np.concatenate([a, b])
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(resampling.seed)
     extreme = 0
     for size in chunks(resamples, 2 * rows):
         kept = generator.integers(0, 2, size=(size, unit_count(numbers, rows))).astype(np.float64)
         kept = kept if numbers is None else kept[:, numbers]
         first, second = np.hstack([kept, 1 - kept]), np.hstack([1 - kept, kept])
-        difference = aggregate(both, first) - aggregate(both, second)
+        difference = measure.aggregate(both, first) - measure.aggregate(both, second)
         extreme += int(np.count_nonzero(np.abs(difference) >= threshold))
     return (1 + extreme) / (resamples + 1)
 
 
-def _whole(aggregate: Aggregate, observations: FloatArray) -> float:
-    return float(aggregate(observations, np.ones((1, len(observations))))[0])
-
-
-def _drawn_weights(numbers: IntArray | None, rows: int, resamples: int, seed: int) -> Iterator[FloatArray]:
+def _drawn_weights(numbers: IntArray | None, rows: int, resampling: Resampling) -> Iterator[FloatArray]:
     """How often each row was drawn, [B, n] at a time; rows of a group are drawn together."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(resampling.seed)
     units = unit_count(numbers, rows)
-    for size in chunks(resamples, rows):
+    for size in chunks(resampling.resamples or DRAWS, rows):
         drawn = generator.integers(0, units, size=(size, units)) + units * np.arange(size)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
         yield weights if numbers is None else weights[:, numbers]
 
 
 def _percentile_estimate(
-    value: float,
-    draws: FloatArray,
-    numbers: IntArray | None,
-    rows: int,
-    bounds: tuple[float, float],
-    confidence: float,
-    paired: str = "",
+    statistic: Statistic, numbers: IntArray | None, rows: int, bounds: tuple[float, float], resampling: Resampling
 ) -> Estimate:
+    """The value where every row counts once, between quantiles of its values over drawn rows."""
+    value = float(statistic(np.ones((1, rows)))[0])
     if not bounds[0] - FLAT <= value <= bounds[1] + FLAT:
         raise ValueError(f"the metric gave {value}, wanted a number within {bounds}")
     value = min(max(value, bounds[0]), bounds[1])
-    prefix = paired if numbers is None else paired + "cluster "
-    units = unit_count(numbers, rows)
+    draws = np.concatenate([statistic(weights) for weights in _drawn_weights(numbers, rows, resampling)])
+    confidence, units, prefix = resampling.confidence, unit_count(numbers, rows), "" if numbers is None else "cluster "
     low, high = (float(bound) for bound in np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]))
     if high - low <= FLAT:
         low, high = flat_interval(value, units, bounds, confidence)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from provetune.stats.binary import bonett_price, mcnemar_mid_p
-from provetune.stats.corpus import Aggregate, aggregate_interval, approximate_randomization_p, paired_aggregate_difference
+from provetune.stats.corpus import aggregate_interval, approximate_randomization_p, paired_aggregate_difference
 from provetune.stats.estimate import Estimate
+from provetune.stats.measure import Measure
 from provetune.stats.proportion import wilson
 from provetune.stats.resampling import mean_interval, paired_mean_difference, sign_flip_p
-from provetune.stats.units import FloatArray, IntArray, numbered_groups
-
-Kind = Literal["binary", "mean", "corpus"]
-"""Right/wrong in column 0, a score in column 0, or a metric of all rows whose first two columns are equal where a row is right."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What the statistics need to know of a metric: its kind, its aggregate, and the bounds of its value."""
-
-    kind: Kind
-    aggregate: Aggregate
-    bounds: tuple[float, float] = (0.0, 1.0)
+from provetune.stats.units import FloatArray, IntArray, Resampling, numbered_groups
 
 
 @dataclass(frozen=True)
@@ -40,13 +28,7 @@ class PairedResult:
 
 
 def paired_difference(
-    measure: Measure,
-    candidate: FloatArray,
-    baseline: FloatArray,
-    groups: IntArray | None,
-    *,
-    confidence: float,
-    seed: int,
+    measure: Measure, candidate: FloatArray, baseline: FloatArray, groups: IntArray | None, resampling: Resampling
 ) -> PairedResult:
     """Compare the observations of two candidates, both [n, k] with the same examples in the same order.
 
@@ -56,7 +38,7 @@ def paired_difference(
 
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
     >>> right, wrong = np.ones((50, 1)), np.repeat([[1.0], [0.0]], [40, 10], axis=0)
-    >>> result = paired_difference(Measure("binary", share), right, wrong, None, confidence=0.95, seed=0)
+    >>> result = paired_difference(Measure("binary", share), right, wrong, None, Resampling(seed=0))
     >>> str(result.difference), result.wins, result.ties, result.losses
     ('0.200 [0.073, 0.312], n=50', 10, 40, 0)
     """
@@ -67,39 +49,36 @@ def paired_difference(
     numbers = numbered_groups(groups, len(candidate))
     ours, theirs = _row_score(measure, candidate), _row_score(measure, baseline)
     wins, losses = int(np.count_nonzero(ours > theirs)), int(np.count_nonzero(ours < theirs))
-    reach = measure.bounds[1] - measure.bounds[0]
     if measure.kind == "corpus":
-        difference = paired_aggregate_difference(
-            candidate, baseline, measure.aggregate, numbers, confidence=confidence, seed=seed, bounds=(-reach, reach)
-        )
-        p, p_method = approximate_randomization_p(candidate, baseline, measure.aggregate, numbers, seed=seed), "approximate randomization"
+        difference = paired_aggregate_difference(measure, candidate, baseline, numbers, resampling)
+        p, p_method = approximate_randomization_p(measure, candidate, baseline, numbers, resampling), "approximate randomization"
     elif measure.kind == "binary" and numbers is None:
-        difference = bonett_price(wins, losses, len(ours), confidence)
+        difference = bonett_price(wins, losses, len(ours), resampling.confidence)
         p, p_method = mcnemar_mid_p(wins, losses), "McNemar mid-p"
     else:
-        difference = paired_mean_difference(ours - theirs, numbers, bounds=(-reach, reach), confidence=confidence, seed=seed)
-        p, p_method = sign_flip_p(ours - theirs, numbers, seed=seed), "sign-flip permutation"
+        difference = paired_mean_difference(ours - theirs, numbers, resampling, bounds=measure.difference_bounds)
+        p, p_method = sign_flip_p(ours - theirs, numbers, resampling), "sign-flip permutation"
     measured = p if len(ours) else None
     return PairedResult(difference, measured, p_method, wins, len(ours) - wins - losses, losses)
 
 
-def one_value(measure: Measure, observations: FloatArray, groups: IntArray | None, *, confidence: float, seed: int) -> Estimate:
+def one_value(measure: Measure, observations: FloatArray, groups: IntArray | None, resampling: Resampling) -> Estimate:
     """The metric of one candidate from its observations [n, k], with an interval; arguments as in `paired_difference`.
 
     binary: Wilson, with groups cluster bootstrap; mean: bootstrap; corpus: bootstrap of the whole metric.
 
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
-    >>> str(one_value(Measure("binary", share), np.ones((20, 1)), None, confidence=0.95, seed=0))
+    >>> str(one_value(Measure("binary", share), np.ones((20, 1)), None, Resampling(seed=0)))
     '1.000 [0.839, 1.000], n=20'
     """
     _check(measure, observations)
     numbers = numbered_groups(groups, len(observations))
     if measure.kind == "corpus":
-        return aggregate_interval(observations, measure.aggregate, numbers, confidence=confidence, seed=seed, bounds=measure.bounds)
+        return aggregate_interval(measure, observations, numbers, resampling)
     scores = observations[:, 0]
     if measure.kind == "binary" and numbers is None:
-        return wilson(int(np.count_nonzero(scores)), len(scores), confidence)
-    return mean_interval(scores, numbers, bounds=measure.bounds, confidence=confidence, seed=seed)
+        return wilson(int(np.count_nonzero(scores)), len(scores), resampling.confidence)
+    return mean_interval(scores, numbers, resampling, bounds=measure.bounds)
 
 
 def _row_score(measure: Measure, observations: FloatArray) -> FloatArray:

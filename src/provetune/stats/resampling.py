@@ -10,6 +10,7 @@ from provetune.stats.units import (
     FLAT,
     FloatArray,
     IntArray,
+    Resampling,
     check_measured,
     chunks,
     clipped,
@@ -18,22 +19,24 @@ from provetune.stats.units import (
     numbered_groups,
 )
 
-BOOTSTRAP_DRAWS = 10_000
+DRAWS = 10_000
+"""Bootstrap draws and sign patterns where `Resampling.resamples` is None."""
 
 
-def mean_interval(values: FloatArray, groups: IntArray | None, *, bounds: tuple[float, float], confidence: float, seed: int) -> Estimate:
+def mean_interval(values: FloatArray, groups: IntArray | None, resampling: Resampling, *, bounds: tuple[float, float]) -> Estimate:
     """Mean of `values` [n] with a bootstrap interval: BCa (Efron 1987), plain percentiles where BCa is undefined.
 
     With `groups` [n] whole groups are drawn and `n` of the estimate counts groups. `bounds` are what one value can be at
     least and at most. The interval never has zero width: without any variation it is `flat_interval`. No values give an
     estimate of None. Raises ValueError on values that are not finite or lie outside the bounds.
 
-    >>> str(mean_interval(np.array([0.2, 0.9, 0.4, 0.7]), None, bounds=(0, 1), confidence=0.95, seed=0))
+    >>> str(mean_interval(np.array([0.2, 0.9, 0.4, 0.7]), None, Resampling(seed=0), bounds=(0, 1)))
     '0.550 [0.300, 0.850], n=4'
-    >>> str(mean_interval(np.ones(100), None, bounds=(0, 1), confidence=0.95, seed=0))
+    >>> str(mean_interval(np.ones(100), None, Resampling(seed=0), bounds=(0, 1)))
     '1.000 [0.970, 1.000], n=100'
     """
-    check_measured(values, confidence, bounds)
+    check_measured(values, bounds)
+    confidence = resampling.confidence
     numbers = numbered_groups(groups, len(values))
     prefix = "" if numbers is None else "cluster "
     if len(values) == 0:
@@ -42,7 +45,7 @@ def mean_interval(values: FloatArray, groups: IntArray | None, *, bounds: tuple[
         raise ValueError(f"values reach from {values.min()} to {values.max()}, wanted all within {bounds}")
     sums, counts = _unit_totals(values, numbers)
     mean = min(max(float(sums.sum() / counts.sum()), bounds[0]), bounds[1])
-    draws = _drawn_means(sums, counts, seed)
+    draws = _drawn_means(sums, counts, resampling)
     if np.ptp(draws) > FLAT:
         (low, high), method = _bootstrap_limits(draws, mean, _left_out_means(sums, counts), confidence)
         if high - low > FLAT:
@@ -53,30 +56,31 @@ def mean_interval(values: FloatArray, groups: IntArray | None, *, bounds: tuple[
 
 
 def paired_mean_difference(
-    differences: FloatArray, groups: IntArray | None, *, bounds: tuple[float, float], confidence: float, seed: int
+    differences: FloatArray, groups: IntArray | None, resampling: Resampling, *, bounds: tuple[float, float]
 ) -> Estimate:
     """Mean of paired `differences` [n], candidate minus baseline; as `mean_interval`, with the bounds of a difference.
 
     Swapping candidate and baseline mirrors the interval.
 
-    >>> str(paired_mean_difference(np.array([0.1, 0.3, -0.1, 0.2]), None, bounds=(-1, 1), confidence=0.95, seed=0))
+    >>> str(paired_mean_difference(np.array([0.1, 0.3, -0.1, 0.2]), None, Resampling(seed=0), bounds=(-1, 1)))
     '0.125 [-0.050, 0.250], n=4'
     """
-    return mean_interval(differences, groups, bounds=bounds, confidence=confidence, seed=seed)
+    return mean_interval(differences, groups, resampling, bounds=bounds)
 
 
-def sign_flip_p(differences: FloatArray, groups: IntArray | None, *, resamples: int = 10_000, seed: int) -> float:
+def sign_flip_p(differences: FloatArray, groups: IntArray | None, resampling: Resampling) -> float:
     """Two-sided p of "candidate and baseline are exchangeable", by flipping signs of `differences` [n] (Fisher 1935).
 
     p = (1 + #{|flipped mean| >= |mean|}) / (resamples + 1); all sign patterns are taken instead where that is no more work
     than `resamples`. With `groups` [n] the signs of whole groups flip. p is 1 where nothing differs, or nothing was measured.
 
-    >>> sign_flip_p(np.array([0.1, 0.2, 0.3, 0.1, 0.2]), None, seed=0)
+    >>> sign_flip_p(np.array([0.1, 0.2, 0.3, 0.1, 0.2]), None, Resampling(seed=0))
     0.0625
-    >>> sign_flip_p(np.zeros(50), None, seed=0)
+    >>> sign_flip_p(np.zeros(50), None, Resampling(seed=0))
     1.0
     """
-    check_measured(differences, 0.95, (-1.0, 1.0))
+    check_measured(differences, (-1.0, 1.0))
+    resamples = resampling.resamples or DRAWS
     sums, _ = _unit_totals(differences, numbered_groups(groups, len(differences)))
     # A unit that sums to zero stays what it is under either sign.
     sums = sums[np.abs(sums) > FLAT]
@@ -86,7 +90,7 @@ def sign_flip_p(differences: FloatArray, groups: IntArray | None, *, resamples: 
         patterns = np.arange(2**units)[:, None] >> np.arange(units)
         signs = 1.0 - 2.0 * (patterns & 1)
         return float(np.mean(np.abs(signs @ sums) >= threshold))
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(resampling.seed)
     extreme = 0
     for size in chunks(resamples, units):
         signs = 1.0 - 2.0 * generator.integers(0, 2, size=(size, units))
@@ -101,10 +105,10 @@ def _unit_totals(values: FloatArray, numbers: IntArray | None) -> tuple[FloatArr
     return np.bincount(numbers, weights=values).astype(np.float64), np.bincount(numbers).astype(np.float64)
 
 
-def _drawn_means(sums: FloatArray, counts: FloatArray, seed: int) -> FloatArray:
-    generator = np.random.default_rng(seed)
+def _drawn_means(sums: FloatArray, counts: FloatArray, resampling: Resampling) -> FloatArray:
+    generator = np.random.default_rng(resampling.seed)
     units, draws = len(sums), []
-    for size in chunks(BOOTSTRAP_DRAWS, units):
+    for size in chunks(resampling.resamples or DRAWS, units):
         drawn = generator.integers(0, units, size=(size, units))
         draws.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
     return np.concatenate(draws)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,23 @@ ELEMENTS = 4_000_000
 
 FLAT = 1e-12
 """Differences up to this are rounding, not variation."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How chance is measured: the seed of the draws, the confidence of the interval, the number of draws.
+
+    `resamples` None takes each function's own number. Raises ValueError on a confidence outside (0, 1) and on fewer than one draw.
+    """
+
+    seed: int
+    confidence: float = 0.95
+    resamples: int | None = None
+
+    def __post_init__(self) -> None:
+        check_confidence(self.confidence)
+        if self.resamples is not None and self.resamples < 1:
+            raise ValueError(f"resamples is {self.resamples}, wanted 1 or more")
 
 
 def numbered_groups(groups: IntArray | None, rows: int) -> IntArray | None:
@@ -60,16 +78,16 @@ def chunks(resamples: int, width: int) -> Iterator[int]:
 def flat_interval(value: float, units: int, bounds: tuple[float, float], confidence: float) -> tuple[float, float]:
     """Interval for a mean whose units show no variation at all; never of zero width.
 
-    Half-width = (range of `bounds`) * (1 - tail ** (1/units)), tail = min(.05, 1 - confidence), clipped to `bounds`.
-    Up to 1 - tail ** (1/units) of the population can differ from what was seen and still not show up in `units` draws
-    (the "rule of three", Hanley & Lippman-Hand 1983); each such unit moves the mean by at most the range.
+    Up to q = 1 - tail ** (1/units) of the population, tail = min(.05, 1 - confidence), can differ from what was seen and
+    still not show up in `units` draws (the "rule of three", Hanley & Lippman-Hand 1983). At worst all of that share lies
+    at one of the `bounds`, which moves the mean to value - q (value - lower) or value + q (upper - value).
 
     >>> [round(bound, 4) for bound in flat_interval(1.0, 100, (0.0, 1.0), 0.95)]
     [0.9705, 1.0]
     """
     tail = min(0.05, 1 - confidence)
-    half = (bounds[1] - bounds[0]) * -np.expm1(np.log(tail) / units)
-    return clipped(value - half, value + half, bounds)
+    unseen = float(-np.expm1(np.log(tail) / units))
+    return clipped(value - unseen * (value - bounds[0]), value + unseen * (bounds[1] - value), bounds)
 
 
 def clipped(low: float, high: float, bounds: tuple[float, float]) -> tuple[float, float]:
@@ -81,11 +99,10 @@ def clipped(low: float, high: float, bounds: tuple[float, float]) -> tuple[float
     return max(float(low), bounds[0]), min(float(high), bounds[1])
 
 
-def check_measured(values: FloatArray, confidence: float, bounds: tuple[float, float]) -> None:
-    """Raise ValueError on a NaN or infinite number, a confidence outside (0, 1), or bounds that are no finite interval."""
+def check_measured(values: FloatArray, bounds: tuple[float, float]) -> None:
+    """Raise ValueError on a NaN or infinite number, or bounds that are no finite interval."""
     if not np.isfinite(values).all():
         raise ValueError("found a value that is not a finite number; leave out examples that were not measured")
-    check_confidence(confidence)
     if not (np.isfinite(bounds).all() and bounds[0] < bounds[1]):
         raise ValueError(f"bounds are {bounds}, wanted two finite numbers, the lower one first")
 

@@ -100,6 +100,6 @@ class CheckpointFolder:
             manifest = json.loads((folder / MANIFEST).read_text())
             if all(_sha256(folder / name) == digest for name, digest in manifest["files"].items()):
                 return int(manifest["step"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return None

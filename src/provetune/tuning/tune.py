@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from provetune.chat import TokenRow, encode_training, prompt_messages
-from provetune.engine.forward import rows_stay_apart, use_row_attention
+from provetune.engine.forward import head_is_plain, rows_stay_apart, use_row_attention
 from provetune.engine.likelihood import mean_nats
 from provetune.engine.machine import fast_bf16
+from provetune.errors import DataError, ModelError
 from provetune.hashing import folder_sha256
 from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.protocols import Progress, Tokenizer
@@ -70,6 +71,11 @@ def tune(request: TuneRequest) -> TrainingRun:
     max_length = min(int(request.hyperparameters["max_length"]), request.tokenizer.context_length)
     rows = training_rows(request.train, request.template, request.tokenizer, max_length)
     validation_rows = training_rows(request.validation, request.template, request.tokenizer, max_length)
+    if not rows or not validation_rows:
+        raise DataError(
+            f"found {len(rows)} training and {len(validation_rows)} validation rows of at most {max_length} tokens, wanted some of both; "
+            "raise train.max_length, or shorten the examples"
+        )
     torch.manual_seed(request.seed)
     torch.use_deterministic_algorithms(True)
     model = METHODS[request.method](load_model(request.base_folder), request.hyperparameters)
@@ -86,7 +92,7 @@ def tune(request: TuneRequest) -> TrainingRun:
             generator = TransformersGenerator(current, request.tokenizer)
             found, _ = measure(request.template, generator, request.validation, request.yardstick, lambda *_: None)
             score = found.summary[request.metric].value
-            loss = mean_nats(current, validation_rows) if packed else float("nan")
+            loss = mean_nats(current, validation_rows, packed=packed)
         return ValidationPoint(step, loss, 0.0 if score is None else score)
 
     def progress(state: LoopState, total: int) -> None:
@@ -119,11 +125,18 @@ def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]
     if file.is_file():
         saved: dict[str, str | int | bool] = json.loads(file.read_text())
         return saved
-    shortest = sorted(rows, key=len)[:4]
+    by_length = sorted(rows, key=len)
+    if not head_is_plain(model, by_length[0]):
+        raise ModelError(
+            f"{request.model.name}: this architecture changes its logits behind the language-model head (bias, scale or soft cap), "
+            "which the training loss does not follow; choose another base.model"
+        )
+    # the longest row shows a sliding window that short rows fit into
+    few = by_length[:3] + by_length[3:][-1:]
     choices: dict[str, str | int | bool] = {
         "threads": torch.get_num_threads(),
         "precision": "bf16" if fast_bf16() else "fp32",
-        "packed": rows_stay_apart(model, shortest),
+        "packed": rows_stay_apart(model, few),
     }
     request.checkpoints.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
@@ -140,7 +153,9 @@ def _write_weights(request: TuneRequest, model: Any) -> None:
     else:
         for settings in model.peft_config.values():
             settings.base_model_name_or_path = request.model.name
-    model.save_pretrained(partial)
+    # PEFT would ask the hub whether the base's vocabulary changed; embeddings are never adapted here
+    without_embeddings = {} if request.method == "full" else {"save_embedding_layers": False}
+    model.save_pretrained(partial, **without_embeddings)
     (partial / "README.md").unlink(missing_ok=True)
     shutil.rmtree(request.out, ignore_errors=True)
     partial.rename(request.out)

@@ -49,7 +49,9 @@ class Project:
     def key(self) -> str:
         """Names the run: resolved spec, data, base model and code version."""
         given = fingerprint([_content(self.given_test)]) if self.given_test is not None else ""
-        return fingerprint([_spec_fingerprint(self.spec), self.dataset.rows_sha256, given, fingerprint(self.model.model_dump(mode="json")), __version__])
+        return fingerprint(
+            [_spec_fingerprint(self.spec), self.dataset.rows_sha256, given, fingerprint(self.model.model_dump(mode="json")), __version__]
+        )
 
 
 def _spec_fingerprint(spec: ProjectSpec) -> str:
@@ -136,4 +138,6 @@ def need_torch() -> None:
         importlib.metadata.version("peft")
         importlib.metadata.version("accelerate")
     except importlib.metadata.PackageNotFoundError as error:
-        raise SpecError(f"{error.name} is not installed; training and local models need it. Run `pip install 'provetune[train]'`") from error
+        raise SpecError(
+            f"{error.name} is not installed; training and local models need it. Run `pip install 'provetune[train]'`"
+        ) from error

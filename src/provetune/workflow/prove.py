@@ -18,7 +18,7 @@ from provetune.records.evaluation import Comparison, Decision, Evaluation, Evide
 from provetune.report.html import render_report
 from provetune.report.inputs import ReportInputs
 from provetune.scoring import estimate_of
-from provetune.store import write_atomic
+from provetune.store import lines_of, write_atomic
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
 
@@ -133,5 +133,4 @@ def _same(a: Evidence, b: Evidence) -> bool:
 
 
 def _texts(file: Path) -> dict[str, str | None]:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return {p.example_id: p.text for p in (Prediction.model_validate_json(line) for line in lines)}
+    return {p.example_id: p.text for p in (Prediction.model_validate_json(line) for line in lines_of(file))}

@@ -103,7 +103,10 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
 
     method, plan, store = recipe.method, recipe.plan, project.store
     candidate = Candidate(
-        name=f"tuned-{method}", kind="full" if method == "full" else "adapter", prompt=steps.plain_prompt(project), generation=recipe.settings
+        name=f"tuned-{method}",
+        kind="full" if method == "full" else "adapter",
+        prompt=steps.plain_prompt(project),
+        generation=recipe.settings,
     )
     seed = project.spec.train.seeds[0]
     inputs = {
@@ -138,7 +141,8 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
         made = tune(request)
         return made.model_copy(update={"weights_folder": str(Path(made.weights_folder).relative_to(project.folder))})
 
-    found = store.once(StepKey(f"tuning-{method}", 1, inputs), TrainingRun, make, usable=lambda r: (project.folder / r.weights_folder).is_dir())
+    kept = project.folder.joinpath
+    found = store.once(StepKey(f"tuning-{method}", 1, inputs), TrainingRun, make, usable=lambda r: kept(r.weights_folder).is_dir())
     shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
     return found
 

@@ -71,7 +71,8 @@ def refuse_blocked(report: AuditReport) -> None:
     """Raise AuditBlocked, listing every blocker with its remedy."""
     if report.blockers:
         lines = [f"- {f.check}: {f.message} {f.remedy}".rstrip() for f in report.blockers]
-        raise AuditBlocked("the audit found what must be mended first:\n" + "\n".join(lines) + "\nRun `provetune audit` for the rows concerned")
+        listed = "\n".join(lines)
+        raise AuditBlocked(f"the audit found what must be mended first:\n{listed}\nRun `provetune audit` for the rows concerned")
 
 
 def split_project(project: Project, report: AuditReport) -> Split:
@@ -219,7 +220,14 @@ def gate_rules(project: Project, prompts: Sequence[str]) -> tuple[GateRule, ...]
     prove = project.spec.prove
     against = prompts if prove.against == "best-baseline" else prove.against
     better = [
-        GateRule(name=f"better than {name}", kind="beats_baseline", metric=project.metric, baseline=name, margin=prove.margin, confidence=prove.confidence)
+        GateRule(
+            name=f"better than {name}",
+            kind="beats_baseline",
+            metric=project.metric,
+            baseline=name,
+            margin=prove.margin,
+            confidence=prove.confidence,
+        )
         for name in against
     ]
     return (*better, GateRule(name="nothing blocks in the audit", kind="audit"))

@@ -1,8 +1,5 @@
 """Metrics of all rows: scikit-learn's macro F1 as oracle, slow twins, clusters, mirrors, size."""
 
-# An estimate's numbers may be None; a None in a comparison below fails its test.
-# mypy: disable-error-code="operator"
-
 from __future__ import annotations
 
 from typing import Any
@@ -12,9 +9,12 @@ import pytest
 from sklearn.metrics import f1_score
 
 from provetune.stats.corpus import aggregate_interval, approximate_randomization_p, paired_aggregate_difference
+from provetune.stats.measure import Measure
 from provetune.stats.resampling import sign_flip_p
+from provetune.stats.units import Resampling
+from tests.unit.stats.known import known, mirrored, width
 
-DRAW: dict[str, Any] = {"confidence": 0.95, "seed": 1}
+DRAW = Resampling(seed=1)
 LABELS = (0, 1, 2)
 
 
@@ -32,6 +32,9 @@ def share_right(rows: np.ndarray, weights: np.ndarray) -> Any:
     return weights @ (rows[:, 0] == rows[:, 1]).astype(float) / weights.sum(axis=1)
 
 
+MACRO_F1, SHARE_RIGHT = Measure("corpus", macro_f1), Measure("corpus", share_right)
+
+
 def two_candidates(n: int, right: float = 0.8, other: float = 0.6, seed: int = 0) -> Any:
     generator = np.random.default_rng(seed)
     target = generator.integers(0, 3, n)
@@ -45,10 +48,10 @@ def two_candidates(n: int, right: float = 0.8, other: float = 0.6, seed: int = 0
 
 def test_value_is_that_of_scikit_learn() -> None:
     target, named = [0, 1, 2, 0, 1, 2], [0, 2, 1, 0, 0, 1]
-    found = aggregate_interval(np.column_stack([target, named]).astype(float), macro_f1, None, **DRAW)
+    found = aggregate_interval(MACRO_F1, np.column_stack([target, named]).astype(float), None, DRAW)
     assert found.value == pytest.approx(0.8 / 3) == pytest.approx(f1_score(target, named, average="macro"))
     a, b = two_candidates(80)
-    difference = paired_aggregate_difference(a, b, macro_f1, None, **DRAW)
+    difference = paired_aggregate_difference(MACRO_F1, a, b, None, DRAW)
     oracle = [f1_score(rows[:, 0], rows[:, 1], average="macro", labels=LABELS) for rows in (a, b)]
     assert difference.value == pytest.approx(oracle[0] - oracle[1], abs=1e-12)
 
@@ -61,7 +64,7 @@ def test_interval_agrees_with_a_slow_bootstrap_by_scikit_learn() -> None:
         scores = [f1_score(rows[drawn, 0], rows[drawn, 1], average="macro", labels=LABELS, zero_division=0) for rows in (a, b)]
         draws.append(scores[0] - scores[1])
     low, high = np.quantile(draws, [0.025, 0.975])
-    found = paired_aggregate_difference(a, b, macro_f1, None, **DRAW)
+    found = paired_aggregate_difference(MACRO_F1, a, b, None, DRAW)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.12 * (high - low))
 
 
@@ -69,18 +72,18 @@ def test_interval_agrees_with_a_slow_bootstrap_by_scikit_learn() -> None:
 def test_width_is_that_of_the_analytic_standard_error(n: Any) -> None:
     a, b = two_candidates(n)
     right = (a[:, 0] == a[:, 1]).astype(float)
-    found = aggregate_interval(a, share_right, None, **DRAW)
-    assert (found.high - found.low) / 3.92 == pytest.approx(right.std() / np.sqrt(n), rel=0.1)
+    found = aggregate_interval(SHARE_RIGHT, a, None, DRAW)
+    assert width(found) / 3.92 == pytest.approx(right.std() / np.sqrt(n), rel=0.1)
     change = right - (b[:, 0] == b[:, 1])
-    paired = paired_aggregate_difference(a, b, share_right, None, **DRAW)
-    assert (paired.high - paired.low) / 3.92 == pytest.approx(change.std() / np.sqrt(n), rel=0.1)
+    paired = paired_aggregate_difference(SHARE_RIGHT, a, b, None, DRAW)
+    assert width(paired) / 3.92 == pytest.approx(change.std() / np.sqrt(n), rel=0.1)
 
 
 def test_randomization_agrees_with_sign_flips_for_a_mean() -> None:
     a, b = two_candidates(60, 0.75, 0.62)
     change = (a[:, 0] == a[:, 1]).astype(float) - (b[:, 0] == b[:, 1])
-    exact = sign_flip_p(change, None, seed=3)
-    assert approximate_randomization_p(a, b, share_right, None, resamples=5000, seed=3) == pytest.approx(exact, abs=0.03)
+    exact = sign_flip_p(change, None, Resampling(3))
+    assert approximate_randomization_p(SHARE_RIGHT, a, b, None, Resampling(3, resamples=5000)) == pytest.approx(exact, abs=0.03)
 
 
 def test_randomization_agrees_with_swapping_rows_by_hand() -> None:
@@ -93,7 +96,7 @@ def test_randomization_agrees_with_swapping_rows_by_hand() -> None:
         first, second = np.where(kept, a, b), np.where(kept, b, a)
         extreme += abs(macro_f1(first, ones)[0] - macro_f1(second, ones)[0]) >= observed - 1e-12
     slow = (1 + extreme) / 1501
-    assert approximate_randomization_p(a, b, macro_f1, None, seed=3) == pytest.approx(slow, abs=0.04)
+    assert approximate_randomization_p(MACRO_F1, a, b, None, Resampling(3)) == pytest.approx(slow, abs=0.04)
 
 
 def test_randomization_agrees_with_the_shifted_bootstrap() -> None:
@@ -103,14 +106,14 @@ def test_randomization_agrees_with_the_shifted_bootstrap() -> None:
     draws = macro_f1(a, weights) - macro_f1(b, weights)
     observed = (macro_f1(a, np.ones((1, 150))) - macro_f1(b, np.ones((1, 150))))[0]
     shifted = np.mean(np.abs(draws - draws.mean()) >= abs(observed))
-    assert approximate_randomization_p(a, b, macro_f1, None, resamples=4000, seed=3) == pytest.approx(shifted, abs=0.03)
+    assert approximate_randomization_p(MACRO_F1, a, b, None, Resampling(3, resamples=4000)) == pytest.approx(shifted, abs=0.03)
 
 
 def test_a_candidate_against_itself() -> None:
     a, _ = two_candidates(50)
-    assert approximate_randomization_p(a, a.copy(), macro_f1, None, seed=0) == 1.0
-    found = paired_aggregate_difference(a, a.copy(), macro_f1, None, **DRAW)
-    half = 2 * (1 - 0.05 ** (1 / 50))
+    assert approximate_randomization_p(MACRO_F1, a, a.copy(), None, Resampling(0)) == 1.0
+    found = paired_aggregate_difference(MACRO_F1, a, a.copy(), None, DRAW)
+    half = 1 - 0.05 ** (1 / 50)
     assert (found.value, found.low, found.high) == pytest.approx((0.0, -half, half))
     assert found.method == "paired no-variation bound"
 
@@ -123,14 +126,14 @@ def test_rounding_is_no_evidence(seed: Any) -> None:
     def mean(rows: np.ndarray, weights: np.ndarray) -> Any:
         return weights @ rows[:, 0] / weights.sum(axis=1)
 
-    assert approximate_randomization_p(a, b, mean, np.zeros(37, dtype=np.int64), resamples=50, seed=0) == 1.0
+    assert approximate_randomization_p(Measure("mean", mean), a, b, np.zeros(37, dtype=np.int64), Resampling(0, resamples=50)) == 1.0
 
 
 def test_size_under_no_difference() -> None:
     found = []
     for seed in range(300):
         a, b = two_candidates(40, 0.7, 0.7, seed)
-        found.append(approximate_randomization_p(a, b, macro_f1, None, resamples=199, seed=seed))
+        found.append(approximate_randomization_p(MACRO_F1, a, b, None, Resampling(seed, resamples=199)))
     assert np.mean(np.array(found) <= 0.05) <= 0.085
 
 
@@ -138,46 +141,46 @@ def test_swapping_candidate_and_baseline_mirrors() -> None:
     a, b = two_candidates(60)
     groups = np.arange(60) // 3
     for numbers in (None, groups):
-        one = paired_aggregate_difference(a, b, macro_f1, numbers, **DRAW)
-        two = paired_aggregate_difference(b, a, macro_f1, numbers, **DRAW)
-        assert (two.value, two.low, two.high) == pytest.approx((-one.value, -one.high, -one.low), abs=1e-12)
-        forth, back = (approximate_randomization_p(*pair, macro_f1, numbers, seed=0) for pair in ((a, b), (b, a)))
+        one = paired_aggregate_difference(MACRO_F1, a, b, numbers, DRAW)
+        two = paired_aggregate_difference(MACRO_F1, b, a, numbers, DRAW)
+        assert known(two) == pytest.approx(mirrored(one), abs=1e-12)
+        forth, back = (approximate_randomization_p(MACRO_F1, *pair, numbers, Resampling(0)) for pair in ((a, b), (b, a)))
         assert forth == back
 
 
 def test_one_row_per_group_equals_no_groups_and_copies_are_no_evidence() -> None:
     a, b = two_candidates(30)
     singles = np.random.default_rng(0).permutation(30)
-    assert aggregate_interval(a, macro_f1, singles, **DRAW) == aggregate_interval(a, macro_f1, None, **DRAW)
-    assert paired_aggregate_difference(a, b, macro_f1, singles, **DRAW) == paired_aggregate_difference(a, b, macro_f1, None, **DRAW)
+    assert aggregate_interval(MACRO_F1, a, singles, DRAW) == aggregate_interval(MACRO_F1, a, None, DRAW)
+    assert paired_aggregate_difference(MACRO_F1, a, b, singles, DRAW) == paired_aggregate_difference(MACRO_F1, a, b, None, DRAW)
     a_copies, b_copies = [np.repeat(rows, 4, axis=0) for rows in (a, b)]
     groups = np.repeat(np.arange(30), 4)
     once, often = (
-        paired_aggregate_difference(a, b, macro_f1, None, **DRAW),
-        paired_aggregate_difference(a_copies, b_copies, macro_f1, groups, **DRAW),
+        paired_aggregate_difference(MACRO_F1, a, b, None, DRAW),
+        paired_aggregate_difference(MACRO_F1, a_copies, b_copies, groups, DRAW),
     )
     assert (often.low, often.high, often.n) == pytest.approx((once.low, once.high, 30), abs=1e-12)
-    p_once = approximate_randomization_p(a, b, macro_f1, None, seed=0)
-    assert approximate_randomization_p(a_copies, b_copies, macro_f1, groups, seed=0) == p_once
+    p_once = approximate_randomization_p(MACRO_F1, a, b, None, Resampling(0))
+    assert approximate_randomization_p(MACRO_F1, a_copies, b_copies, groups, Resampling(0)) == p_once
 
 
 def test_a_perfect_candidate_is_not_certain() -> None:
     target = np.tile([0.0, 1.0, 2.0], 20)
-    found = aggregate_interval(np.column_stack([target, target]), share_right, None, **DRAW)
+    found = aggregate_interval(SHARE_RIGHT, np.column_stack([target, target]), None, DRAW)
     assert (found.value, found.low, found.high) == pytest.approx((1.0, 0.05 ** (1 / 60), 1.0))
 
 
 def test_nothing_measured_and_nonsense() -> None:
     empty = np.empty((0, 2))
-    for found in (aggregate_interval(empty, macro_f1, None, **DRAW), paired_aggregate_difference(empty, empty, macro_f1, None, **DRAW)):
+    for found in (aggregate_interval(MACRO_F1, empty, None, DRAW), paired_aggregate_difference(MACRO_F1, empty, empty, None, DRAW)):
         assert (found.value, found.low, found.high, found.n) == (None, None, None, 0)
-    assert approximate_randomization_p(empty, empty, macro_f1, None, seed=0) == 1.0
+    assert approximate_randomization_p(MACRO_F1, empty, empty, None, Resampling(0)) == 1.0
     a, b = two_candidates(10)
     with pytest.raises(ValueError, match="same rows of both candidates"):
-        paired_aggregate_difference(a, b[:-1], macro_f1, None, **DRAW)
+        paired_aggregate_difference(MACRO_F1, a, b[:-1], None, DRAW)
     with pytest.raises(ValueError, match="same rows of both candidates"):
-        approximate_randomization_p(a, b[:-1], macro_f1, None, seed=0)
+        approximate_randomization_p(MACRO_F1, a, b[:-1], None, Resampling(0))
     with pytest.raises(ValueError, match="the metric gave"):
-        aggregate_interval(a, lambda rows, weights: 5 + macro_f1(rows, weights), None, **DRAW)
+        aggregate_interval(Measure("corpus", lambda rows, weights: 5 + macro_f1(rows, weights)), a, None, DRAW)
     with pytest.raises(ValueError, match="not a finite number"):
-        aggregate_interval(np.full((3, 2), np.nan), macro_f1, None, **DRAW)
+        aggregate_interval(MACRO_F1, np.full((3, 2), np.nan), None, DRAW)

@@ -48,7 +48,19 @@ def test_no_variation_is_the_exact_bound_for_no_failures(n: Any) -> None:
     assert flat_interval(1.0, n, (0.0, 1.0), 0.99)[0] < low
 
 
-def test_no_variation_is_cut_to_the_bounds() -> None:
+def test_no_variation_in_a_difference() -> None:
     low, high = flat_interval(0.0, 20, (-1.0, 1.0), 0.95)
-    assert (low, high) == pytest.approx((-0.278217, 0.278217), abs=1e-6)
-    assert flat_interval(0.9, 1, (0.0, 1.0), 0.95) == (0.0, 1.0)
+    assert (low, high) == pytest.approx((-0.139108, 0.139108), abs=1e-6)
+
+
+BOUNDS = st.sampled_from([(-1.0, 1.0), (0.0, 1.0), (0.0, 100.0)])
+
+
+@given(st.floats(0, 1), st.integers(1, 10**6), st.floats(0.5, 0.999), BOUNDS)
+def test_no_variation_mirrors_and_never_reaches_too_far(share: float, n: int, confidence: float, bounds: tuple[float, float]) -> None:
+    value = bounds[0] + share * (bounds[1] - bounds[0])
+    low, high = flat_interval(value, n, bounds, confidence)
+    assert bounds[0] <= low <= value <= high <= bounds[1]
+    # The share that could hide is the same at any value, and so is the width.
+    assert high - low == pytest.approx((bounds[1] - bounds[0]) * (1 - min(0.05, 1 - confidence) ** (1 / n)), rel=1e-6)
+    assert flat_interval(-value, n, (-bounds[1], -bounds[0]), confidence) == pytest.approx((-high, -low))
