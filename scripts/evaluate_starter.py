@@ -27,6 +27,13 @@ from provetune.records.data import Message
 from provetune.stats.proportion import wilson
 
 Row = dict[str, str]
+OPTIONS = {
+    "dbpedia_14": "Company, Educational Institution, Artist, Athlete, Office Holder, Mean Of Transportation, Building, Natural Place, "
+    "Village, Animal, Plant, Album, Film, Written Work",
+    "paws": "Yes, No",
+    "rotten_tomatoes": "Yes, No",
+}
+"""What the templates offer; the sampled rows of some have one label only (the count of labels is printed)."""
 FEW = 5
 
 
@@ -34,7 +41,8 @@ def options(row: Row, template_rows: list[Row]) -> list[str]:
     """What a row's completion is chosen from: listed in its prompt, or all completions of its template."""
     if row["template"].startswith("commonsense_qa"):
         return re.findall(r"^- (.+)$", row["prompt"], re.MULTILINE)
-    return sorted({other["completion"] for other in template_rows})
+    named = next((names.split(", ") for start, names in OPTIONS.items() if row["template"].startswith(start)), [])
+    return named or sorted({other["completion"] for other in template_rows})
 
 
 def conversation(row: Row, completion: str, shots: list[Row]) -> list[Message]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread, set before numpy or torch is loaded: on problems this small several wait for each other, minutes on a busy machine.
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
+
 
 @pytest.fixture(scope="session")
 def public_data() -> Path:

@@ -14,6 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from provetune.chat import TokenRow
 from provetune.models.locate import STARTER
 
+torch.set_num_threads(1)  # models this small lose time, and on a busy machine minutes, to a second thread
+
 SPECIALS = ("<|pad|>", "<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 VOCABULARY = len(SPECIALS) + 256
 TEMPLATE = (STARTER / "chat_template.jinja").read_text(encoding="utf-8")

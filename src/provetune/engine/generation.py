@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
+from provetune.engine.choices import Node
 from provetune.engine.prefix import SHARED_PREFIX, SharedPrefix, can_share_prefix, own_mask
 
 BATCH_TOKENS = 4096
@@ -65,13 +67,18 @@ def batches(lengths: Sequence[int], prefix: int) -> list[list[int]]:
     return found
 
 
+@dataclass(frozen=True)
+class Rules:
+    """When a completion ends: at a stop token or after `max_new_tokens`; with `choices` it is one of theirs, whole."""
+
+    stop_ids: frozenset[int]
+    max_new_tokens: int
+    choices: Node | None = None
+
+
 @torch.inference_mode()
 def generate(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    stop_ids: frozenset[int],
-    max_new_tokens: int,
-    progress: Callable[[int], None] = lambda done: None,
+    model: Any, prompts: Sequence[Sequence[int]], rules: Rules, progress: Callable[[int], None] = lambda done: None
 ) -> list[Written]:
     """One greedy completion per prompt (each at least one token long), in order."""
     written: list[Written] = [Written([], False)] * len(prompts)
@@ -80,50 +87,80 @@ def generate(
     model.eval()
     prefix = common_prefix(prompts) if len(prompts) > 1 and can_share_prefix(model) else 0
     shared = _read_prefix(model, prompts[0][:prefix]) if prefix else None
+    prefix = shared.length if shared else 0
     done = 0
-    with attention(model, SHARED_PREFIX if prefix else "sdpa"):
+    with attention(model, SHARED_PREFIX if shared else "sdpa"):
         for rows in batches([len(prompt) for prompt in prompts], prefix):
             tails = [list(prompts[row][prefix:]) for row in rows]
-            for row, result in zip(rows, _decode(model, tails, shared, stop_ids, max_new_tokens), strict=True):
+            for row, result in zip(rows, _decode(model, tails, shared, rules), strict=True):
                 written[row] = result
             done += len(rows)
             progress(done)
     return written
 
 
-def _read_prefix(model: Any, ids: Sequence[int]) -> SharedPrefix:
-    cache = DynamicCache(config=model.config)
+def _read_prefix(model: Any, ids: Sequence[int]) -> SharedPrefix | None:
+    """The prefix's keys and values; None where a layer keeps something else (linear attention)."""
+    cache: Any = DynamicCache(config=model.config)
     with attention(model, "sdpa"):
         model(input_ids=torch.tensor([list(ids)], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return SharedPrefix(len(ids), [(layer.keys[0], layer.values[0]) for layer in cache.layers])
+    kept = [
+        (layer.keys[0], layer.values[0])
+        for layer in cache.layers
+        if type(layer) is DynamicLayer and layer.keys is not None and layer.values is not None
+    ]
+    return SharedPrefix(len(ids), kept) if len(kept) == len(cache.layers) else None
 
 
-def _decode(
-    model: Any, tails: list[list[int]], shared: SharedPrefix | None, stop_ids: frozenset[int], max_new_tokens: int
-) -> list[Written]:
+def _decode(model: Any, tails: list[list[int]], shared: SharedPrefix | None, rules: Rules) -> list[Written]:
     longest, start = max(map(len, tails)), 0 if shared is None else shared.length
     pads = torch.tensor([longest - len(tail) for tail in tails])
     ids = torch.tensor([[tail[0]] * (longest - len(tail)) + tail for tail in tails])
     columns = torch.arange(longest)[None, :]
     state = _Batch(ids, columns >= pads[:, None], (start + columns - pads[:, None]).clamp(min=0), list(range(len(tails)))).to(model.device)
-    cache = DynamicCache(config=model.config)
-    new: list[list[int]] = [[] for _ in tails]
-    stopped = [False] * len(tails)
-    for _ in range(max_new_tokens):
-        chosen = _next_tokens(model, state, cache, shared)
-        for row, token in zip(state.rows, chosen.tolist(), strict=True):
-            if not stopped[row]:
-                stopped[row] = token in stop_ids
-                if not stopped[row]:
-                    new[row].append(token)
-        state = state.grown(chosen)
-        waiting = [place for place, row in enumerate(state.rows) if not stopped[row]]
+    cache: Any = DynamicCache(config=model.config)
+    writers = [_Writer(rules) for _ in tails]
+    for _ in range(rules.max_new_tokens):
+        logits = _next_logits(model, state, cache, shared)
+        likeliest = logits.argmax(-1).tolist()
+        tokens = [writers[row].take(logits[place], likeliest[place]) for place, row in enumerate(state.rows)]
+        waiting = [place for place, row in enumerate(state.rows) if not writers[row].done]
         if not waiting:
             break
+        state = state.grown(torch.tensor(tokens, device=model.device))
         if 2 * len(waiting) <= len(state.rows):  # finished rows leave the batch
             state = state.only(waiting)
             cache.batch_select_indices(torch.tensor(waiting, device=model.device))
-    return [Written(row_ids, row_stopped) for row_ids, row_stopped in zip(new, stopped, strict=True)]
+    return [Written(writer.ids, writer.done) for writer in writers]
+
+
+class _Writer:
+    """The completion of one row as it grows."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules, self.node = rules, rules.choices
+        self.ids: list[int] = []
+        self.done = False
+
+    def take(self, logits: torch.Tensor, likeliest: int) -> int:
+        """Add the next token, chosen from `logits` `[vocabulary]`; returns it, or any token where the row is done."""
+        if self.done:
+            return likeliest
+        token = likeliest if self.node is None else self._choice(logits)
+        self.done = self.done or token in self.rules.stop_ids
+        if not self.done:
+            self.ids.append(token)
+        if self.node is not None and not self.done:
+            self.node = self.node.following[token]
+            if self.node.rest is not None:  # one choice is left: no need to ask the model for its other tokens
+                self.ids += self.node.rest
+                self.done = True
+        return token
+
+    def _choice(self, logits: torch.Tensor) -> int:
+        assert self.node is not None
+        allowed = [*self.node.following, *(sorted(self.rules.stop_ids) if self.node.ends else [])]
+        return allowed[int(logits[allowed].argmax())]
 
 
 @dataclass(frozen=True)
@@ -146,8 +183,8 @@ class _Batch:
         return _Batch(self.ids[places], self.real[places], self.positions[places], [self.rows[place] for place in places])
 
 
-def _next_tokens(model: Any, state: _Batch, cache: DynamicCache, shared: SharedPrefix | None) -> torch.Tensor:
-    """The likeliest next token of each row, `[rows]`; the cache grows by the tokens read."""
+def _next_logits(model: Any, state: _Batch, cache: DynamicCache, shared: SharedPrefix | None) -> torch.Tensor:
+    """Logits of each row's next token, `[rows, vocabulary]`; the cache grows by the tokens read."""
     if shared is None:
         out = model(
             input_ids=state.ids,
@@ -167,5 +204,5 @@ def _next_tokens(model: Any, state: _Batch, cache: DynamicCache, shared: SharedP
             shared=shared,
             own_mask=own_mask(state.real, state.ids.shape[1]),
         )
-    likeliest: torch.Tensor = out.logits[:, -1].argmax(-1)
-    return likeliest
+    logits: torch.Tensor = out.logits[:, -1]
+    return logits

@@ -44,7 +44,7 @@ def prefix_attention(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """transformers' attention interface, given `shared=SharedPrefix` and `own_mask` by the caller of the model.
+    """The attention interface of transformers, given `shared=SharedPrefix` and `own_mask` by the caller of the model.
 
     query `[rows, heads, new, head_dim]`, key and value `[rows, kv_heads, all, head_dim]` of the rows' own tokens. One softmax
     over prefix and own tokens together: the same result as with the prefix copied into every row.

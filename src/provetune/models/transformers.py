@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from provetune.chat import encode_prompt
 from provetune.engine import generation
+from provetune.engine.choices import choice_tree
 from provetune.errors import ModelError
 from provetune.protocols import Completion, Progress, Tokenizer
 from provetune.records.candidate import GenerationSettings
@@ -46,11 +47,11 @@ class TransformersGenerator:
         ids = [encode_prompt(messages, self.tokenizer) for messages in prompts]
         limit = self.tokenizer.context_length - settings.max_new_tokens
         fitting = [place for place, row in enumerate(ids) if len(row) <= limit]
+        choices = choice_tree([self.tokenizer.encode(text) for text in settings.choices]) if settings.choices else None
         written = generation.generate(
             self.model,
             [ids[place] for place in fitting],
-            self.tokenizer.stop_ids,
-            settings.max_new_tokens,
+            generation.Rules(self.tokenizer.stop_ids, settings.max_new_tokens, choices),
             lambda done: progress("completions", done, len(fitting)),
         )
         found = {

@@ -28,9 +28,10 @@ class ModelRef(Frozen):
 
 
 class GenerationSettings(Frozen):
-    """How a completion is written: greedy, up to `max_new_tokens` or a stop token."""
+    """How a completion is written: greedy, up to `max_new_tokens` or a stop token; with `choices` it is one of these texts."""
 
     max_new_tokens: int = 32
+    choices: tuple[str, ...] = ()
 
 
 class Prompt(Frozen):

@@ -147,12 +147,15 @@ def _hardware() -> Hardware:
 
 
 def generation_settings(project: Project, train: Sequence[Example]) -> GenerationSettings:
-    """As many new tokens as the longest training target needs, and a few more."""
+    """As many new tokens as the longest training target needs, and a few more; where there are labels, one of the labels.
+
+    Every candidate is held to the labels alike: a prompt must not lose only because it words its answer in another way.
+    """
     wanted = project.spec.task.max_new_tokens
-    if wanted != "auto":
-        return GenerationSettings(max_new_tokens=wanted)
-    longest = max(len(project.tokenizer.encode(e.target)) for e in train)
-    return GenerationSettings(max_new_tokens=min(512, math.ceil(1.25 * longest) + 4))
+    if wanted == "auto":
+        longest = max(len(project.tokenizer.encode(text)) for text in (*project.labels, *(e.target for e in train)))
+        wanted = min(512, math.ceil(1.25 * longest) + 4)
+    return GenerationSettings(max_new_tokens=wanted, choices=project.labels)
 
 
 def prompt_candidates(project: Project, train: Sequence[Example], settings: GenerationSettings) -> dict[str, list[Candidate]]:

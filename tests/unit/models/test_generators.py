@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from provetune.chat import encode_prompt
-from provetune.engine.generation import generate
+from provetune.engine.generation import Rules, generate
 from provetune.errors import ModelError
 from provetune.models.lazy import LazyGenerator
 from provetune.models.linear import LinearClassifier
@@ -44,7 +44,7 @@ class TestTransformers:
         found = TransformersGenerator(model, tiny_tokenizer).generate([asked("Hello"), asked("Where is it?")], FOUR, silent)
         for text, completion in zip(("Hello", "Where is it?"), found, strict=True):
             ids = encode_prompt(asked(text), tiny_tokenizer)
-            [wanted] = generate(model, [ids], tiny_tokenizer.stop_ids, 4)
+            [wanted] = generate(model, [ids], Rules(tiny_tokenizer.stop_ids, 4))
             assert completion.text == tiny_tokenizer.decode(wanted.ids) and completion.error is None
             assert (completion.prompt_tokens, completion.completion_tokens) == (len(ids), len(wanted.ids))
 
