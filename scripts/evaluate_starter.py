@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=200, help="rows per held-out template")
+    parser.add_argument("--rows", type=int, default=200, help="rows per held-out template, a third of it with shots")
     arguments = parser.parse_args()
     tokenizer, model = FolderTokenizer(arguments.model), load_model(arguments.model)
     _, held_out = read_rows(arguments.data / "t0_50k" / "t0_50k.jsonl.gz")
@@ -111,7 +111,7 @@ def main() -> None:
         rows = [row for row in held_out if row["template"] == template]
         random.Random(0).shuffle(rows)  # the file is sorted by label
         for shots in (0, FEW):
-            right, count, chance = accuracy(model, tokenizer, rows, shots, arguments.rows)
+            right, count, chance = accuracy(model, tokenizer, rows, shots, arguments.rows if shots == 0 else arguments.rows // 3)
             print(
                 json.dumps({"template": template, "shots": shots, "accuracy": str(wilson(right, count)), "chance": round(chance, 3)}),
                 flush=True,

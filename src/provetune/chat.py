@@ -66,12 +66,11 @@ class TokenRow:
 def prompt_messages(prompt: Prompt, example: Example) -> tuple[Message, ...]:
     """What is sent for one example: system line, shots, then the example's own turns.
 
-    The example's own system line is kept unless the prompt brings one.
+    The example's own system line always stands; what the prompt brings is added below it.
     """
     own = example.prompt_messages
-    if prompt.system is not None:
-        own = (Message(role="system", content=prompt.system), *(m for m in own if m.role != "system"))
-    head = tuple(m for m in own if m.role == "system")
+    lines = [m.content for m in own if m.role == "system"] + ([prompt.system] if prompt.system is not None else [])
+    head = (Message(role="system", content="\n\n".join(lines)),) if lines else ()
     body = tuple(m for m in own if m.role != "system")
     return head + tuple(turn for shot in prompt.shots for turn in shot) + body
 

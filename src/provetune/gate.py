@@ -88,11 +88,11 @@ def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
         outcome=outcome,
         observed=d,
         reason=f"{claim}: {says}; the difference in {rule.metric} is {d}",
-        more_examples=_more_examples(d, edge) if outcome == "inconclusive" else None,
+        more_examples=_more_examples(d, edge, rows - missing) if outcome == "inconclusive" else None,
     )
 
 
-def _more_examples(difference: Estimate, edge: float) -> int | None:
+def _more_examples(difference: Estimate, edge: float, rows: int) -> int | None:
     """Examples beyond the present ones at which the half-width would shrink to the distance from the margin.
 
     None where the observed difference stands on the margin itself: no number of examples would settle it.
@@ -103,7 +103,7 @@ def _more_examples(difference: Estimate, edge: float) -> int | None:
     half_width = (difference.high - difference.low) / 2
     if distance < 1e-9:
         return None
-    return max(1, math.ceil(difference.n * (half_width / distance) ** 2) - difference.n)
+    return max(1, math.ceil(rows * ((half_width / distance) ** 2 - 1)))
 
 
 def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Measured) -> tuple[str, str]:
@@ -114,7 +114,9 @@ def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Meas
     caution = _stronger_beside(verdicts, measured)
     if outcome == "ship":
         step = "Read the report, then ship it." if not caution else "Read the report; consider shipping the stronger one instead."
-        return f"{name} is proven better than every prompt it was held against: {'; '.join(reasons)}.{caution}", step
+        against = " and ".join(v.rule.baseline for v in deciding if v.rule.kind == "beats_baseline")
+        claim = f"is proven better than {against}" if against else "passes every rule"
+        return f"{name} {claim}: {'; '.join(reasons)}.{caution}", step
     if outcome == "hold":
         return f"{name} must not ship: {'; '.join(reasons)}.{caution}", "Keep the best prompt, or improve the data and run again."
     more = [v.more_examples for v in verdicts if v.more_examples]

@@ -41,8 +41,18 @@ def lines_of(path: Path) -> list[str]:
 
 
 def row_hash(example: Example) -> str:
-    """Short hash of what an example says (not of its id): the same row under another id is the same row."""
-    return fingerprint([[m.role, m.content] for m in example.messages])
+    """Short hash of what an example says: the same row under another id, or below another system line, is the same row."""
+    return fingerprint([[m.role, " ".join(m.content.split())] for m in example.messages if m.role != "system"])
+
+
+def content_hash(example: Example) -> str:
+    """Short hash of everything about an example but the place it was read from."""
+    return fingerprint(example.model_dump(mode="json", exclude={"source"}))
+
+
+def content_sha256(examples: Iterable[Example]) -> str:
+    """SHA-256 over the content of examples, in order."""
+    return hashlib.sha256("".join(f"{content_hash(example)}\n" for example in examples).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,6 @@ class Store:
     def __init__(self, project: Path) -> None:
         self.project = project
         self.runs = project / "runs"
-        self.rows = project / ".provetune" / "rows"
         self.sealed = project / ".provetune" / "sealed"
         self.ledger_file = project / "ledger.jsonl"
         self.run: Path | None = None
@@ -146,18 +155,14 @@ class Store:
 
     # -- rows
 
-    def write_rows(self, examples: Iterable[Example], *, sealed: bool = False) -> tuple[str, str]:
-        """Store examples in a content-addressed file: (file name, SHA-256)."""
+    def seal_rows(self, examples: Iterable[Example]) -> tuple[str, str]:
+        """Store the test rows in a content-addressed file that `open_test` alone reads: (file name, SHA-256)."""
         text = "".join(canonical_json(example.model_dump(mode="json")) + "\n" for example in examples)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        path = (self.sealed if sealed else self.rows) / f"{digest[:16]}.jsonl"
+        path = self.sealed / f"{digest[:16]}.jsonl"
         if not path.exists():
             write_atomic(path, text)
         return path.name, digest
-
-    def read_rows(self, name: str) -> list[Example]:
-        """Examples of an open rows file."""
-        return _read_examples(self.rows / name)
 
     def open_test(self, name: str, opening: Opening) -> tuple[list[Example], int]:
         """Read sealed rows. The ledger is written first; returns the rows and which opening of them this is.
@@ -207,14 +212,29 @@ class Store:
 
 
 def _append_line(path: Path, line: str) -> None:
-    """Append durably; half a line that a killed process left at the end is dropped first (no row was read after it)."""
+    """Append durably.
+
+    A last line without its line feed is completed if it is whole, and dropped if a killed process left half of it: no row was
+    read after it.
+    """
     with path.open("a+b") as file:
         file.seek(0)
-        kept = file.read().rpartition(b"\n")
-        file.truncate(len(kept[0]) + len(kept[1]))
+        before, feed, tail = file.read().rpartition(b"\n")
+        if tail and _is_opening(tail):
+            file.write(b"\n")
+        else:
+            file.truncate(len(before) + len(feed))
         file.write(line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _is_opening(line: bytes) -> bool:
+    try:
+        Opening.model_validate_json(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_record(file: Path, kind: type[R]) -> R | None:

@@ -118,9 +118,9 @@ class TestPromptMessages:
     def test_the_target_is_never_sent(self) -> None:
         assert prompt_messages(Prompt(strategy="plain"), self.example) == self.example.messages[:2]
 
-    def test_the_prompts_system_line_takes_the_place_of_the_rows_own(self) -> None:
+    def test_the_prompts_system_line_stands_below_the_rows_own(self) -> None:
         sent = prompt_messages(Prompt(strategy="zero-shot", system="New line."), self.example)
-        assert sent == (turn("system", "New line."), turn("user", "Hello"))
+        assert sent == (turn("system", "Own line.\n\nNew line."), turn("user", "Hello"))
 
     def test_shots_stand_between_system_line_and_turns(self) -> None:
         shot = (turn("user", "Bye"), turn("assistant", "See you."))

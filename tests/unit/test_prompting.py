@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from provetune.chat import prompt_messages
+from provetune.errors import SpecError
 from provetune.models.tokenizer import FolderTokenizer
 from provetune.prompting import STRATEGIES, PromptRequest, instruction
 from provetune.records.candidate import Prompt
@@ -17,7 +19,7 @@ TRAIN = examples_of([LABELS[k % 3] for k in range(60)])
 
 @pytest.fixture
 def request_(tiny_tokenizer: FolderTokenizer) -> PromptRequest:
-    return PromptRequest(task="classify", labels=LABELS, system=None, train=TRAIN, tokenizer=tiny_tokenizer, room=2000)
+    return PromptRequest(task="classify", labels=LABELS, train=TRAIN, tokenizer=tiny_tokenizer, room=2000)
 
 
 def tokens(prompt: Prompt, tokenizer: FolderTokenizer) -> int:
@@ -25,18 +27,18 @@ def tokens(prompt: Prompt, tokenizer: FolderTokenizer) -> int:
     return len(tokenizer.encode(tokenizer.render(turns, open_turn=False)))
 
 
-def test_the_instruction_lists_every_label_on_a_line(request_: PromptRequest) -> None:
-    lines = instruction(request_).splitlines()
-    assert lines[-3:] == ["- billing", "- delivery", "- refund"]
-    assert "exactly one of these labels" in lines[1]
-
-
-def test_the_users_own_words_come_first(request_: PromptRequest) -> None:
-    own = replace(request_, system="You route tickets.")
-    assert instruction(own).startswith("You route tickets.\n") and "- refund" in instruction(own)
+def test_the_instruction_lists_every_label(request_: PromptRequest) -> None:
+    assert instruction(request_).endswith("exactly one of these labels and nothing else: billing, delivery, refund")
     for task in ("extract", "generate", "chat"):
-        assert instruction(replace(own, task=task)) == "You route tickets."
         assert instruction(replace(request_, task=task, labels=()))
+
+
+def test_a_prompt_keeps_every_word_that_the_tuned_model_sees(request_: PromptRequest) -> None:
+    own = TRAIN[0].model_copy(update={"messages": (Message(role="system", content="You route tickets."), *TRAIN[0].messages)})
+    for name in STRATEGIES:
+        sent = prompt_messages(STRATEGIES[name](request_), own)
+        assert sent[0].role == "system" and sent[0].content.startswith("You route tickets.\n") and "refund" in sent[0].content
+        assert sent[-1] == own.prompt_messages[-1]
 
 
 def test_zero_shot_has_no_shots(request_: PromptRequest) -> None:
@@ -69,12 +71,13 @@ def test_as_many_shots_as_fit_the_room(request_: PromptRequest, tiny_tokenizer: 
     whole = STRATEGIES["few-shot"](request_)
     room = tokens(whole, tiny_tokenizer) - 1
     cut = STRATEGIES["few-shot"](replace(request_, room=room))
-    assert tokens(cut, tiny_tokenizer) <= room and cut.shot_ids == whole.shot_ids[:-1]
+    assert tokens(cut, tiny_tokenizer) <= room and len(cut.shot_ids) == len(whole.shot_ids) - 1
+    assert set(cut.shot_ids) < set(whole.shot_ids), "the longest shot goes first"
 
 
-def test_no_shots_where_nothing_fits(request_: PromptRequest) -> None:
-    found = STRATEGIES["few-shot"](replace(request_, room=10))
-    assert (found.strategy, found.shots, found.shot_ids, found.system) == ("few-shot", (), (), instruction(request_))
+def test_few_shot_without_a_shot_is_refused(request_: PromptRequest) -> None:
+    with pytest.raises(SpecError, match=r"found room for 0 of 8 shots \(10 tokens .* longer context"):
+        STRATEGIES["few-shot"](replace(request_, room=10))
 
 
 def test_fewer_training_rows_than_shots(request_: PromptRequest) -> None:
@@ -82,8 +85,9 @@ def test_fewer_training_rows_than_shots(request_: PromptRequest) -> None:
     assert sorted(found.shot_ids) == ["r0", "r1"]
 
 
-def test_no_training_rows_no_shots(request_: PromptRequest) -> None:
-    assert STRATEGIES["few-shot"](replace(request_, train=())).shots == ()
+def test_no_training_rows_no_few_shot(request_: PromptRequest) -> None:
+    with pytest.raises(SpecError, match="0 of 0 shots"):
+        STRATEGIES["few-shot"](replace(request_, train=()))
 
 
 def test_rows_without_labels_can_be_shots(request_: PromptRequest) -> None:

@@ -15,7 +15,7 @@ from provetune.records.base import Migration, Record
 from provetune.records.data import AuditReport, Dataset, Example, Finding, Message
 from tests.unit.records_by_hand import candidate_of, examples_of, measured
 
-DATA = Dataset(name="tickets", rows_file="ab.jsonl", rows_sha256="ab" * 32, count=3)
+DATA = Dataset(path="tickets.csv", rows_sha256="ab" * 32, count=3)
 
 
 def _renamed(content: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from provetune.errors import FolderError
 from provetune.records.data import Dataset, Example, Message
 from provetune.records.evaluation import Opening, Prediction
-from provetune.store import StepKey, Store, lines_of, row_hash, write_atomic
+from provetune.store import StepKey, Store, content_hash, lines_of, row_hash, write_atomic
 
 KEY = StepKey("load", 1, {"file": "abc"})
 
@@ -26,7 +26,7 @@ def example(number: int, text: str = "How are you?") -> Example:
 
 
 def dataset(name: str = "first") -> Dataset:
-    return Dataset(name=name, rows_file="rows.jsonl", rows_sha256="00", count=3)
+    return Dataset(path=name, rows_sha256="00", count=3)
 
 
 def maker(name: str = "first") -> tuple[Callable[[], Dataset], list[str]]:
@@ -144,29 +144,45 @@ class TestAtomicWrites:
         assert [item.name for item in (tmp_path / "deep").iterdir()] == ["a.json"]
 
 
+def read_back(store: Store, rows: list[Example]) -> list[Example]:
+    name, line = opening(store, rows)
+    return store.open_test(name, line)[0]
+
+
 class TestRows:
     def test_rows_are_found_by_their_content(self, store: Store) -> None:
         rows = [example(1), example(2)]
-        name, digest = store.write_rows(rows)
-        assert name == f"{digest[:16]}.jsonl" and store.read_rows(name) == rows
-        assert store.write_rows(rows) == (name, digest) and store.write_rows(rows[:1])[0] != name
+        name, digest = store.seal_rows(rows)
+        assert name == f"{digest[:16]}.jsonl" and read_back(store, rows) == rows
+        assert store.seal_rows(rows) == (name, digest) and store.seal_rows(rows[:1])[0] != name
 
     @given(text=st.text(st.characters(exclude_categories=["Cs"])))
     def test_any_text_comes_back(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
         store = Store(tmp_path_factory.mktemp("rows"))
         rows = [example(1, text), example(2, f"a\u2028b\u0085c\rd\x1ce{text}")]
-        assert store.read_rows(store.write_rows(rows)[0]) == rows
+        assert read_back(store, rows) == rows
 
     def test_changed_rows_are_refused(self, store: Store) -> None:
-        name, _ = store.write_rows([example(1)])
-        file = store.rows / name
+        name, line = opening(store, [example(1)])
+        file = store.sealed / name
         file.write_text(file.read_text().replace("Fine", "Bad"))
         with pytest.raises(FolderError, match="content does not match its name"):
-            store.read_rows(name)
+            store.open_test(name, line)
 
     def test_missing_rows_are_named(self, store: Store) -> None:
+        _, line = opening(store, [example(1)])
         with pytest.raises(FolderError, match=r"0123\.jsonl: rows file is missing"):
-            store.read_rows("0123.jsonl")
+            store.open_test("0123.jsonl", line)
+
+    def test_another_system_line_makes_no_other_row_of_the_ledger(self) -> None:
+        system = Message(role="system", content="Be brief.")
+        other = example(1).model_copy(update={"messages": (system, *example(1).messages)})
+        assert row_hash(other) == row_hash(example(1)) and content_hash(other) != content_hash(example(1))
+
+    def test_the_content_hash_sees_all_but_the_place(self) -> None:
+        assert content_hash(example(1)) == content_hash(example(1).model_copy(update={"source": "elsewhere:3"}))
+        for change in ({"id": "other"}, {"group": "g"}, {"label": "l"}):
+            assert content_hash(example(1)) != content_hash(example(1).model_copy(update=change))
 
     def test_the_hash_of_a_row_is_what_it_says(self) -> None:
         assert row_hash(example(1)) == row_hash(example(1).model_copy(update={"id": "other", "source": "elsewhere:3"}))
@@ -181,18 +197,13 @@ class TestRows:
 
 def opening(store: Store, rows: list[Example], *, spec: str = "s1", candidates: tuple[str, ...] = ("c1", "c2")) -> tuple[str, Opening]:
     """Seal these rows; the file's name and the line for reading them."""
-    name, digest = store.write_rows(rows, sealed=True)
+    name, digest = store.seal_rows(rows)
     hashes = tuple(row_hash(row) for row in rows)
     return name, Opening(at="now", reason="proof", run="r", spec=spec, test_sha256=digest, row_hashes=hashes, candidates=candidates)
 
 
 class TestSeal:
     rows = [example(number) for number in range(6)]
-
-    def test_sealed_rows_are_not_among_the_open_ones(self, store: Store) -> None:
-        name, _ = opening(store, self.rows)
-        with pytest.raises(FolderError, match="missing"):
-            store.read_rows(name)
 
     def test_the_first_opening_is_written_down(self, store: Store) -> None:
         name, line = opening(store, self.rows)
@@ -240,6 +251,14 @@ class TestSeal:
         with store.ledger_file.open("a") as file:
             file.write('{"at":"now","rea')
         assert store.openings() == [line]
+        second = line.model_copy(update={"spec": "s2"})
+        assert store.open_test(name, second)[1] == 2
+        assert store.openings() == [line, second]
+
+    def test_a_whole_last_line_without_its_line_feed_is_kept(self, store: Store) -> None:
+        name, line = opening(store, self.rows)
+        store.open_test(name, line)
+        store.ledger_file.write_text(store.ledger_file.read_text().rstrip("\n"))
         second = line.model_copy(update={"spec": "s2"})
         assert store.open_test(name, second)[1] == 2
         assert store.openings() == [line, second]

@@ -268,7 +268,7 @@ def _opened(session: Session, folder: Path, overrides: list[str] | None, progres
 
     if (folder / SPEC_FILE).is_file():
         need_writable(folder)
-    return open_project(folder, overrides or (), progress, session.warn)
+    return open_project(folder, overrides or (), progress)
 
 
 def _outcome(session: Session, overrides: list[str] | None, *, train: bool) -> Outcome:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from provetune.errors import SpecError
 from provetune.protocols import Tokenizer
 from provetune.records.candidate import Prompt
 from provetune.records.data import Example, Message
@@ -14,11 +15,10 @@ from provetune.records.data import Example, Message
 
 @dataclass(frozen=True)
 class PromptRequest:
-    """What a strategy may use: the task, its labels, the user's system line, training rows and the room for tokens."""
+    """What a strategy may use: the task, its labels, training rows, and the room in tokens for system line and shots together."""
 
     task: str
     labels: tuple[str, ...]
-    system: str | None
     train: Sequence[Example]
     tokenizer: Tokenizer
     room: int
@@ -27,16 +27,15 @@ class PromptRequest:
 
 
 def instruction(request: PromptRequest) -> str:
-    """The system line of a prompted candidate: the user's own words, the answer's form and all labels."""
+    """What a prompted candidate is told below the user's own system line: the answer's form and all labels."""
     if request.task == "classify":
-        lines = [request.system or "Classify the message.", "Reply with exactly one of these labels and nothing else:"]
-        return "\n".join(lines + [f"- {label}" for label in request.labels])
+        return "Classify the message. Reply with exactly one of these labels and nothing else: " + ", ".join(request.labels)
     forms = {
         "extract": "Extract the facts from the message. Reply with one JSON object and nothing else.",
         "generate": "Do what the message asks.",
         "chat": "Answer the message.",
     }
-    return request.system or forms[request.task]
+    return forms[request.task]
 
 
 def zero_shot(request: PromptRequest) -> Prompt:
@@ -47,7 +46,8 @@ def zero_shot(request: PromptRequest) -> Prompt:
 def few_shot(request: PromptRequest) -> Prompt:
     """The instruction and up to `shots` training rows, from different labels where there are labels.
 
-    Rows are drawn by seed, short ones preferred, as many as fit half of the room that the context leaves.
+    Rows are drawn by seed, short ones preferred, as many as fit the room. Raises SpecError where not one fits: an opponent
+    called few-shot must have shots.
     """
     draw = random.Random(request.seed)
     by_label: dict[str, list[Example]] = defaultdict(list)
@@ -62,7 +62,7 @@ def few_shot(request: PromptRequest) -> Prompt:
         fresh = [example for example in drawn if example not in chosen]
         if fresh:
             chosen.append(min(fresh, key=lambda example: (len(example.prompt_text) + len(example.target), example.id)))
-    system = instruction(request)
+    system, longest = instruction(request), len(chosen)
     while chosen:
         prompt = Prompt(
             strategy="few-shot",
@@ -73,8 +73,12 @@ def few_shot(request: PromptRequest) -> Prompt:
         turns = [Message(role="system", content=system), *(turn for shot in prompt.shots for turn in shot)]
         if len(request.tokenizer.encode(request.tokenizer.render(turns, open_turn=False))) <= request.room:
             return prompt
-        chosen.pop()
-    return Prompt(strategy="few-shot", system=system)
+        chosen.remove(max(chosen, key=lambda example: (len(example.prompt_text) + len(example.target), example.id)))
+    raise SpecError(
+        f"few-shot: found room for 0 of {longest} shots ({request.room} tokens beside the longest prompt and the answer, the instruction "
+        f"alone takes {len(request.tokenizer.encode(system))}); choose a base model with a longer context, "
+        "or take few-shot out of prove.against"
+    )
 
 
 STRATEGIES: dict[str, Callable[[PromptRequest], Prompt]] = {"zero-shot": zero_shot, "few-shot": few_shot}

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from provetune.hashing import fingerprint
 from provetune.records.base import Frozen, Record
 from provetune.records.data import Message
 from provetune.stats.estimate import Estimate
@@ -54,6 +55,11 @@ class Candidate(Record):
     model: ModelRef | None = None
     weights_folder: str | None = None
     weights_sha256: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what it is; where its weights lie does not matter."""
+        return fingerprint({"schema": self.SCHEMA, "content": self.model_dump(mode="json", exclude={"weights_folder"})})
 
 
 class PlanOption(Frozen):
@@ -122,5 +128,7 @@ class TrainingRun(Record):
     resumed: int
     weights_folder: str
     weights_sha256: str
+    rows_used: int
+    rows_left_out: int
     measured_choices: dict[str, str | int | float | bool] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)

@@ -50,11 +50,10 @@ class Example(Frozen):
 
 
 class Dataset(Record):
-    """A set of examples in a content-addressed file; a fix or a part makes a new one with a parent."""
+    """A set of examples: the user's file and the SHA-256 of what was read from it; a fix makes a new one with a parent."""
 
     SCHEMA: ClassVar[str] = "dataset/1"
-    name: str
-    rows_file: str
+    path: str
     rows_sha256: str
     count: int
     parent: str | None = None

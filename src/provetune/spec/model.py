@@ -257,6 +257,11 @@ class ProjectSpec(SpecPart):
         unknown = [] if isinstance(self.prove.against, str) else [name for name in self.prove.against if name not in known]
         if unknown:
             raise ValueError(f"prove.against names {unknown[0]!r}; known are {', '.join(sorted(map(str, known - {None})))}")
+        if self.task.type != "classify" and "linear" in self.prove.against:
+            raise ValueError(f"prove.against names 'linear', which needs labels; task {self.task.type} has none")
+        names = [baseline.called or baseline.name for baseline in self.baselines]
+        if len(set(names)) < len(names):
+            raise ValueError(f"baselines name {max(names, key=names.count)!r} twice; keep one of them")
         return self
 
 

@@ -27,7 +27,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,14 +72,14 @@ class CheckpointFolder:
             save_file({key: value.detach().cpu().contiguous() for key, value in named.items()}, partial / f"{name}.safetensors")
         files = {item.name: _sha256(item) for item in sorted(partial.iterdir())}
         for item in partial.iterdir():
-            _flush(item)
+            flush(item)
         (partial / MANIFEST).write_text(json.dumps({"step": step, "files": files}))
-        _flush(partial / MANIFEST)
-        _flush(partial)
+        flush(partial / MANIFEST)
+        flush(partial)
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
-        _flush(self.path)
+        flush(self.path)
         for old in self._folders()[self.keep :]:
             shutil.rmtree(old)
         return Checkpoint(final, step)

@@ -23,6 +23,8 @@ from provetune.engine.packing import plan_epoch
 from provetune.errors import TrainingDiverged
 from provetune.tuning.checkpoint import CheckpointFolder, Tensors
 
+TIME_LIMIT = "time limit"
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -60,6 +62,7 @@ class LoopState:
     tokens: int = 0
     labelled_tokens: int = 0
     seconds: float = 0.0
+    validation_seconds: float = 0.0
     losses: list[tuple[int, float, float]] = field(default_factory=list)
     validation: list[ValidationPoint] = field(default_factory=list)
     stopped_because: str | None = None
@@ -140,6 +143,9 @@ class Trainer:
                 self.hooks.progress(self.state, self.total_steps)
                 if self.state.stopped_because is not None:
                     break
+        if self.state.stopped_because == TIME_LIMIT and self.state.step not in {point.step for point in self.state.validation}:
+            self._evaluate()  # what is kept has always been looked at
+            self._save()
         with torch.no_grad():
             for name, value in self.best_weights.items():
                 self.trainable[name].copy_(value)
@@ -171,17 +177,18 @@ class Trainer:
         state.labelled_tokens += labels
         state.losses.append((state.step, total, norm))
         state.seconds += time.monotonic() - started
-        if state.seconds > self.hooks.max_seconds:
-            state.stopped_because = "time limit"
+        if state.seconds + state.validation_seconds > self.hooks.max_seconds:
+            state.stopped_because = TIME_LIMIT
 
     def _evaluate(self) -> None:
-        state = self.state
+        state, started = self.state, time.monotonic()
         self.model.eval()
         with torch.no_grad(), self.accelerator.autocast():
             point = self.hooks.validate(self.model, state.step)
         state.validation.append(point)
         if state.best() == point:
             self.best_weights = {name: p.detach().clone() for name, p in self.trainable.items()}
+        state.validation_seconds += time.monotonic() - started
         best = state.best()
         behind = 0 if best is None else len(state.validation) - 1 - state.validation.index(best)
         if self.settings.patience and behind >= self.settings.patience:

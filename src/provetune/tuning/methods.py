@@ -12,6 +12,7 @@ Hyperparameters = dict[str, float | int | str]
 
 def full(model: Any, hyperparameters: Hyperparameters) -> Any:
     """All parameters."""
+    model = model.float()  # small updates vanish in bfloat16 weights
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model

@@ -23,10 +23,11 @@ from provetune.protocols import Progress, Tokenizer
 from provetune.records.candidate import Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
 from provetune.records.data import Example
 from provetune.scoring import Yardstick, measure
-from provetune.tuning.checkpoint import CheckpointFolder
+from provetune.tuning.checkpoint import CheckpointFolder, flush
 from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
 from provetune.tuning.methods import METHODS
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja")
 Hyperparameters = dict[str, float | int | str]
 
 
@@ -157,6 +158,11 @@ def _write_weights(request: TuneRequest, model: Any) -> None:
     without_embeddings = {} if request.method == "full" else {"save_embedding_layers": False}
     model.save_pretrained(partial, **without_embeddings)
     (partial / "README.md").unlink(missing_ok=True)
+    for name in TOKENIZER_FILES:  # the folder can be used on its own
+        if (request.base_folder / name).is_file():
+            shutil.copy(request.base_folder / name, partial / name)
+    for file in partial.iterdir():
+        flush(file)
     shutil.rmtree(request.out, ignore_errors=True)
     partial.rename(request.out)
 
@@ -176,6 +182,8 @@ def _record(request: TuneRequest, trainer: Trainer, state: LoopState, resumed: i
         stopped_because=state.stopped_because or "all epochs done",
         tokens_seen=state.tokens,
         labelled_tokens_seen=state.labelled_tokens,
+        rows_used=len(trainer.rows),
+        rows_left_out=len(request.train) - len(trainer.rows),
         tokens_per_s=state.tokens / max(state.seconds, 1e-9),
         duration_s=state.seconds,
         peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,

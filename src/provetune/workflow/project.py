@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from provetune.records.candidate import ModelRef
 from provetune.records.data import Dataset, Example
 from provetune.spec import ProjectSpec, resolve_metric
 from provetune.spec.text import load_spec
-from provetune.store import Store, write_atomic
+from provetune.store import Store, content_sha256, write_atomic
 
 SPEC_FILE = "provetune.yaml"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "torch", "peft", "accelerate")
@@ -43,12 +43,11 @@ class Project:
     tokenizer: FolderTokenizer
     model: ModelRef
     progress: Progress
-    warn: Callable[[str], None]
 
     @property
     def key(self) -> str:
         """Names the run: resolved spec, data, base model and code version."""
-        given = fingerprint([_content(self.given_test)]) if self.given_test is not None else ""
+        given = "" if self.given_test is None else content_sha256(self.given_test)
         return fingerprint(
             [_spec_fingerprint(self.spec), self.dataset.rows_sha256, given, fingerprint(self.model.model_dump(mode="json")), __version__]
         )
@@ -58,12 +57,8 @@ def _spec_fingerprint(spec: ProjectSpec) -> str:
     return fingerprint(spec.model_dump(mode="json", by_alias=True))
 
 
-def _content(examples: Sequence[Example] | None) -> list[object]:
-    return [example.model_dump(mode="json") for example in examples or ()]
-
-
-def open_project(folder: Path, overrides: Sequence[str], progress: Progress, warn: Callable[[str], None]) -> Project:
-    """Read the spec and all rows; every error names file and line. Nothing is computed or written but the rows file."""
+def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> Project:
+    """Read the spec and all rows; every error names file and line. Nothing is written."""
     spec = load_spec(folder / SPEC_FILE, overrides)
     examples = load(folder / spec.data.path, spec.data, spec.task)
     given = None
@@ -76,7 +71,6 @@ def open_project(folder: Path, overrides: Sequence[str], progress: Progress, war
     base_folder = model_folder(spec.base.model, spec.base.revision, folder, offline=bool(os.environ.get("HF_HUB_OFFLINE")))
     tokenizer = FolderTokenizer(base_folder)
     store = Store(folder)
-    name, digest = store.write_rows(examples)
     return Project(
         folder=folder,
         spec=spec,
@@ -85,12 +79,11 @@ def open_project(folder: Path, overrides: Sequence[str], progress: Progress, war
         examples=examples,
         given_test=given,
         labels=labels,
-        dataset=Dataset(name=spec.name, rows_file=name, rows_sha256=digest, count=len(examples)),
+        dataset=Dataset(path=spec.data.path, rows_sha256=content_sha256(examples), count=len(examples)),
         base_folder=base_folder,
         tokenizer=tokenizer,
         model=model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer),
         progress=progress,
-        warn=warn,
     )
 
 
@@ -106,7 +99,7 @@ def _check_test_labels(given: Sequence[Example], labels: tuple[str, ...], spec: 
 def environment() -> dict[str, str]:
     """Versions and machine, for the records."""
     found = {"provetune": __version__, "python": platform.python_version(), "platform": platform.platform()}
-    found["processor"] = _processor()
+    found["processor"] = processor()
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
@@ -115,7 +108,8 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor and number of cores."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -127,7 +121,8 @@ def begin_run(project: Project) -> Path:
     run = project.store.open_run(project.key)
     resolved = project.spec.model_dump(mode="json", by_alias=True)
     write_atomic(run / "resolved.yaml", json.dumps(resolved, indent=2, ensure_ascii=False))
-    write_atomic(run / "environment.json", json.dumps(environment(), indent=2))
+    if not (run / "environment.json").is_file():
+        write_atomic(run / "environment.json", json.dumps(environment(), indent=2))
     return run
 
 

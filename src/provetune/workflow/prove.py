@@ -41,7 +41,8 @@ def prove(
 ) -> tuple[Decision, Path, Path]:
     """Decision, report and evidence; the ledger is written before the first test row is read."""
     opening = steps.opening_of(project, results.split, results.fixed, [candidate for candidate, _ in chosen])
-    rows, number = project.store.open_test(results.split.test_file, opening)
+    opened, number = project.store.open_test(results.split.test_file, opening)
+    rows = steps.tied_together(opened)
     confidence = confidence_at(project.spec.prove.confidence, number)
     on_test = tuple(
         at_confidence(steps.evaluate(project, candidate, generator, rows, "test"), confidence) for candidate, generator in chosen

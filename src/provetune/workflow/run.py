@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provetune.errors import SpecError
-from provetune.hashing import canonical_json, fingerprint
+from provetune.hashing import canonical_json, fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.linear import LinearClassifier
 from provetune.protocols import Generator
@@ -16,7 +16,7 @@ from provetune.records.candidate import Candidate, GenerationSettings, Method, P
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Decision, Evaluation
 from provetune.scoring import Yardstick
-from provetune.store import StepKey, write_atomic
+from provetune.store import StepKey, content_sha256, write_atomic
 from provetune.workflow import steps
 from provetune.workflow.project import Project, begin_run, environment, need_torch
 from provetune.workflow.prove import Results, prove
@@ -49,7 +49,7 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
         split = steps.split_project(project, review)
         rows = {example.id: example for example in project.examples}
         train_rows = [rows[i] for i in split.train_ids]
-        validation = [rows[i] for i in split.validation_ids]
+        validation = steps.tied_together([rows[i] for i in split.validation_ids])
         plan = steps.plan_project(project, split, train_rows)
         settings = steps.generation_settings(project, train_rows)
         base = LazyGenerator(lambda: _load(project, None, None))
@@ -68,7 +68,7 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
             chosen.append((variants[best], base))
         if project.spec.task.type == "classify":
             linear = LazyGenerator(lambda: LinearClassifier(train_rows))
-            candidate = steps.linear_candidate(project, split, settings)
+            candidate = steps.linear_candidate(train_rows, settings)
             looked_at.append(steps.evaluate(project, candidate, linear, validation, "validation"))
             chosen.append((candidate, linear))
 
@@ -105,12 +105,12 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
     candidate = Candidate(
         name=f"tuned-{method}",
         kind="full" if method == "full" else "adapter",
-        prompt=steps.plain_prompt(project),
+        prompt=steps.PLAIN,
         generation=recipe.settings,
     )
     seed = project.spec.train.seeds[0]
     inputs = {
-        "rows": fingerprint([recipe.split.dataset, *recipe.split.train_ids, "validation", *recipe.split.validation_ids]),
+        "rows": fingerprint([content_sha256(recipe.train), content_sha256(recipe.validation)]),
         "recipe": fingerprint([method, plan.hyperparameters[method], seed, project.metric, candidate.fingerprint]),
         "model": fingerprint(project.model.model_dump(mode="json")),
     }
@@ -141,10 +141,15 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
         made = tune(request)
         return made.model_copy(update={"weights_folder": str(Path(made.weights_folder).relative_to(project.folder))})
 
-    kept = project.folder.joinpath
-    found = store.once(StepKey(f"tuning-{method}", 1, inputs), TrainingRun, make, usable=lambda r: kept(r.weights_folder).is_dir())
+    found = store.once(StepKey(f"tuning-{method}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
     shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
     return found
+
+
+def _intact(project: Project, training: TrainingRun) -> bool:
+    """Whether the weights are the ones that were written."""
+    folder = project.folder / training.weights_folder
+    return folder.is_dir() and folder_sha256(folder, [".safetensors"]) == training.weights_sha256
 
 
 def _tuned(project: Project, training: TrainingRun, settings: GenerationSettings) -> tuple[Candidate, Generator]:
@@ -153,7 +158,7 @@ def _tuned(project: Project, training: TrainingRun, settings: GenerationSettings
     candidate = Candidate(
         name=f"tuned-{training.method}",
         kind="full" if full else "adapter",
-        prompt=steps.plain_prompt(project),
+        prompt=steps.PLAIN,
         generation=settings,
         model=project.model,
         weights_folder=training.weights_folder,
@@ -180,5 +185,6 @@ def _lock(project: Project, fixed: dict[str, str]) -> None:
 def _keep_weights(project: Project, champion: Candidate) -> None:
     """Put the champion's weights where a user looks for them: `<run>/adapter` or `<run>/model`."""
     name = "model" if champion.kind == "full" else "adapter"
-    if champion.weights_folder is not None and not (project.store.current / name).is_dir():
+    kept = project.store.current / name
+    if champion.weights_folder is not None and not (kept.is_dir() and folder_sha256(kept, [".safetensors"]) == champion.weights_sha256):
         project.store.keep_weights(project.folder / champion.weights_folder, name)

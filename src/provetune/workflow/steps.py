@@ -7,13 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psutil
 
 from provetune.audit import AuditInput, audit
-from provetune.chat import encode_training
+from provetune.chat import encode_prompt, encode_training
 from provetune.errors import AuditBlocked
 from provetune.hashing import fingerprint
+from provetune.metrics import FOR_TASK, METRICS
 from provetune.models.locate import read_shape
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
 from provetune.prompting import STRATEGIES, PromptRequest
@@ -22,26 +24,29 @@ from provetune.records.candidate import Candidate, GenerationSettings, Plan, Pro
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Evaluation, GateRule, Opening, Part
 from provetune.scoring import Yardstick, measure
-from provetune.similarity import example_groups, find_leaks
+from provetune.similarity import example_groups, find_leaks, groups
 from provetune.split import split
 from provetune.stats.power import smallest_provable_gain
-from provetune.store import StepKey, row_hash
-from provetune.workflow.project import Project
+from provetune.store import StepKey, content_sha256, row_hash
+from provetune.workflow.project import Project, processor
 
 EXPECTED_DISCORDANCE = 0.2
 """Share of examples on which two candidates are taken to differ when a test split's power is stated beforehand."""
+NVIDIA = Path("/proc/driver/nvidia/version")
 DEFAULT_SHOTS = 8
 SHOT_SEEDS = (7, 8)
 """Draws of shots that are tried on validation."""
+PLAIN = Prompt(strategy="plain")
+"""What tuned and linear candidates are sent: the example as it is."""
 
 
 def audit_project(project: Project) -> AuditReport:
     """Review of the training file, under the base model's own tokenizer and template."""
     data = project.spec.data
     inputs = {
-        "dataset": project.dataset.fingerprint,
-        "test": fingerprint([row_hash(e) for e in project.given_test or ()]),
-        "template": project.model.template,
+        "dataset": project.dataset.rows_sha256,
+        "test": content_sha256(project.given_test or ()),
+        "model": fingerprint(project.model.model_dump(mode="json")),
         "spec": fingerprint([project.spec.audit.model_dump(mode="json"), project.spec.task.model_dump(mode="json"), data.leaked_rows]),
     }
 
@@ -90,7 +95,7 @@ def split_project(project: Project, report: AuditReport) -> Split:
             test_examples=project.given_test,
             leaked={train: f"stands in the test file as {test} (similarity {value:.2f})" for train, (test, value) in leaked.items()},
         )
-        name, digest = project.store.write_rows(parts.test, sealed=True)
+        name, digest = project.store.seal_rows(parts.test)
         return Split(
             dataset=project.dataset.fingerprint,
             seed=spec.seed,
@@ -107,7 +112,7 @@ def split_project(project: Project, report: AuditReport) -> Split:
             smallest_provable_gain=smallest_provable_gain(len(parts.test), EXPECTED_DISCORDANCE),
         )
 
-    given = fingerprint([row_hash(e) for e in project.given_test]) if project.given_test is not None else ""
+    given = content_sha256(project.given_test) if project.given_test is not None else ""
     inputs = {"audit": report.fingerprint, "spec": fingerprint(spec.model_dump(mode="json")), "test": given}
     sealed = project.store.sealed
     return project.store.once(StepKey("split", 1, inputs), Split, make, usable=lambda found: (sealed / found.test_file).is_file())
@@ -123,14 +128,19 @@ def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Pl
             shape=ModelShape(**read_shape(project.base_folder)),
             train=project.spec.train,
             budget=project.spec.budget,
-            row_lengths=[length for length in lengths if length <= project.tokenizer.context_length],
+            row_lengths=lengths,
             test_rows=len(parts.test_ids),
             hardware=_hardware(),
         )
         return plan(request)
 
     train_spec = fingerprint([project.spec.train.model_dump(mode="json"), project.spec.budget.model_dump(mode="json")])
-    inputs = {"split": parts.fingerprint, "model": fingerprint(project.model.model_dump(mode="json")), "spec": train_spec}
+    inputs = {
+        "split": parts.fingerprint,
+        "model": fingerprint(project.model.model_dump(mode="json")),
+        "spec": train_spec,
+        "machine": fingerprint([processor(), round(psutil.virtual_memory().total / 2**30), NVIDIA.exists()]),
+    }
     return project.store.once(StepKey("plan", 1, inputs), Plan, make)
 
 
@@ -163,13 +173,13 @@ def prompt_candidates(project: Project, train: Sequence[Example], settings: Gene
     against = project.spec.prove.against
     named = {b.name: b.k for b in project.spec.baselines}
     wanted = dict.fromkeys([*(n for n in ("zero-shot", "few-shot") if against == "best-baseline" or n in against), *named])
+    own = max(len(encode_prompt(e.prompt_messages, project.tokenizer)) for e in project.examples)
     request = PromptRequest(
         task=project.spec.task.type,
         labels=project.labels,
-        system=project.spec.task.system,
         train=train,
         tokenizer=project.tokenizer,
-        room=(project.tokenizer.context_length - settings.max_new_tokens) * 2 // 3,
+        room=project.tokenizer.context_length - settings.max_new_tokens - own,
     )
     found: dict[str, list[Candidate]] = {}
     for name in wanted:
@@ -180,24 +190,19 @@ def prompt_candidates(project: Project, train: Sequence[Example], settings: Gene
     return found
 
 
-def linear_candidate(project: Project, parts: Split, settings: GenerationSettings) -> Candidate:
+def linear_candidate(train: Sequence[Example], settings: GenerationSettings) -> Candidate:
     """The classifier that is always shown beside, for classification: fitted on the training rows when it is asked."""
-    prompt = plain_prompt(project)
-    return Candidate(name="linear", kind="linear", prompt=prompt, generation=settings, weights_sha256=parts.fingerprint)
-
-
-def plain_prompt(project: Project) -> Prompt:
-    """What tuned and linear candidates are sent: the example with the user's own system line."""
-    return Prompt(strategy="plain", system=project.spec.task.system)
+    return Candidate(name="linear", kind="linear", prompt=PLAIN, generation=settings, weights_sha256=content_sha256(train))
 
 
 def evaluate(project: Project, candidate: Candidate, generator: Generator, examples: Sequence[Example], part: Part) -> Evaluation:
     """Measure one candidate on one part, once; its predictions go to a file of the run."""
     yardstick = Yardstick(project.spec.task.type, project.labels, part, project.spec.prove.confidence)
+    versions = {name: METRICS[name].version for name in FOR_TASK[yardstick.task]}
     inputs = {
         "candidate": candidate.fingerprint,
-        "rows": fingerprint([[e.id, row_hash(e)] for e in examples]),
-        "yardstick": fingerprint([yardstick.task, list(yardstick.labels), yardstick.confidence]),
+        "rows": content_sha256(examples),
+        "yardstick": fingerprint([yardstick.task, list(yardstick.labels), yardstick.confidence, versions]),
     }
 
     def make() -> Evaluation:
@@ -210,6 +215,15 @@ def evaluate(project: Project, candidate: Candidate, generator: Generator, examp
 
     exists = project.folder.joinpath
     return project.store.once(StepKey("evaluation", 1, inputs), Evaluation, make, usable=lambda e: exists(e.predictions_file).is_file())
+
+
+def tied_together(examples: Sequence[Example]) -> list[Example]:
+    """The examples with near-duplicates and rows of one user group in one group: they are no independent evidence."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(e.group, place), place, 1.0) for place, e in enumerate(examples) if e.group is not None]
+    alike: dict[int, int] = {}
+    pairs += [(alike.setdefault(number, place), place, 1.0) for place, number in enumerate(example_groups(examples))]
+    return [e.model_copy(update={"group": str(number)}) for e, number in zip(examples, groups(len(examples), pairs), strict=True)]
 
 
 def score(project: Project, evaluation: Evaluation) -> float:

@@ -41,6 +41,8 @@ def run_of(method: str, steps: int = 1200) -> TrainingRun:
             "resumed": 0,
             "weights_folder": "adapter" if method == "lora" else "weights",
             "weights_sha256": ("cd" if method == "lora" else "ef") * 32,
+            "rows_used": 1000,
+            "rows_left_out": 0,
             "measured_choices": {"micro_batch": 16, "bf16": True},
             "environment": {"torch": "2.15.0", "processor": "2 cores"},
         }

@@ -219,9 +219,12 @@ class TestStopping:
         second, again, seen = self.run(tmp_path, [0.5, 0.4, 0.3, 0.2], patience=1)
         assert not seen and second.losses == first.losses and same(weights(again), weights(found))
 
-    def test_the_time_limit_ends_the_run(self, tmp_path: Path) -> None:
-        state, _, seen = self.run(tmp_path, [0.5], patience=0, max_seconds=0.0)
-        assert (state.step, state.stopped_because, seen) == (1, "time limit", [])
+    def test_the_time_limit_ends_the_run_after_a_look_at_what_is_kept(self, tmp_path: Path) -> None:
+        state, found, seen = self.run(tmp_path, [0.5], patience=0, max_seconds=0.0)
+        assert (state.step, state.stopped_because, [point.step for point in state.validation]) == (1, "time limit", [1])
+        assert same(weights(found), seen[0])
+        again, _, more = self.run(tmp_path, [0.5], patience=0, max_seconds=0.0)
+        assert not more and again.validation == state.validation
 
     def test_equal_scores_are_decided_by_the_loss_then_by_the_step(self) -> None:
         points = [ValidationPoint(1, 2.0, 0.5), ValidationPoint(2, 1.0, 0.5), ValidationPoint(3, 1.0, 0.5), ValidationPoint(4, 0.1, 0.4)]

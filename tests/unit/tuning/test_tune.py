@@ -80,7 +80,8 @@ def test_the_record_tells_what_was_done(request_: TuneRequest) -> None:
 
 def test_the_adapter_is_whole_and_names_no_folder_of_this_machine(request_: TuneRequest, tmp_path: Path) -> None:
     tune(request_)
-    assert {item.name for item in request_.out.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    tokenizer = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    assert {item.name for item in request_.out.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", *tokenizer}
     text = (request_.out / "adapter_config.json").read_text()
     assert json.loads(text)["base_model_name_or_path"] == "tiny"
     assert str(request_.base_folder) not in text and str(tmp_path) not in text
@@ -97,6 +98,13 @@ def test_full_tuning_writes_a_model_of_its_own(request_: TuneRequest) -> None:
     tensors = load_file(request_.out / "model.safetensors")
     assert {value.dtype for value in tensors.values()} == {torch.bfloat16}
     assert load_model(request_.out).config.vocab_size == VOCABULARY and run.method == "full"
+    assert FolderTokenizer(request_.out).stop_ids == request_.tokenizer.stop_ids, "the folder can be used on its own"
+
+
+def test_rows_that_are_too_long_are_counted(request_: TuneRequest) -> None:
+    longest = max(map(len, training_rows(TRAIN, request_.template, request_.tokenizer, 128)))
+    run = tune(replace(request_, hyperparameters={**request_.hyperparameters, "max_length": longest - 1}))
+    assert run.rows_left_out >= 1 and run.rows_used + run.rows_left_out == len(TRAIN)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(request_: TuneRequest, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Proof:
     """A tuned candidate that is always right, against prompts that often are not."""
     folder = tmp_path_factory.mktemp("project")
     write_project(folder, tiny_folder)
-    project = open_project(folder, (), lambda *_: None, lambda _: None)
+    project = open_project(folder, (), lambda *_: None)
     begin_run(project)
     audit = steps.audit_project(project)
     split = steps.split_project(project, audit)
@@ -76,8 +76,8 @@ def proof(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Proof:
     settings = steps.generation_settings(project, train)
     prompts = steps.prompt_candidates(project, train, settings)
     rules = steps.gate_rules(project, list(prompts))
-    champion = Candidate(name="tuned-lora", kind="adapter", prompt=steps.plain_prompt(project), generation=settings, weights_sha256="ab")
-    linear = steps.linear_candidate(project, split, settings)
+    champion = Candidate(name="tuned-lora", kind="adapter", prompt=steps.PLAIN, generation=settings, weights_sha256="ab")
+    linear = steps.linear_candidate(train, settings)
     chosen: list[tuple[Candidate, Generator]] = [
         *((variants[0], script(project, 2)) for variants in prompts.values()),
         (linear, script(project, 5)),
