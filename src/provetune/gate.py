@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from provetune.records.evaluation import Comparison, Decision, DecisionOutcome, Evaluation, GateRule, Outcome, Verdict
 from provetune.stats.estimate import Estimate
 
+UNMEASURED = "were not measured"
 UNMEASURED_LIMIT = 0.02
 """Above this share of rows that were not measured a rule is inconclusive."""
 
@@ -58,7 +59,7 @@ def _against_threshold(rule: GateRule, champion: Evaluation) -> Verdict:
     if value is None or value.low is None or value.high is None:
         return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=f"{rule.metric} was not measured")
     if champion.not_measured > UNMEASURED_LIMIT * rows:
-        reason = f"{champion.not_measured} of {rows} rows were not measured"
+        reason = f"{champion.not_measured} of {rows} rows {UNMEASURED}"
         return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=reason)
     sign = 1 if rule.kind == "at_least" else -1
     worst, best = (value.low, value.high) if sign == 1 else (value.high, value.low)
@@ -74,7 +75,7 @@ def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
     rows = len(measured.champion.example_ids)
     missing = rows - (found.wins + found.ties + found.losses)
     if missing > UNMEASURED_LIMIT * rows:
-        return Verdict(rule=rule, outcome="inconclusive", observed=found.difference, reason=f"{missing} of {rows} rows were not measured")
+        return Verdict(rule=rule, outcome="inconclusive", observed=found.difference, reason=f"{missing} of {rows} rows {UNMEASURED}")
     edge = rule.margin if rule.kind == "beats_baseline" else -rule.margin
     d = found.difference
     outcome: Outcome = "pass" if found.difference.low > edge else "fail" if found.difference.high < edge else "inconclusive"
@@ -121,6 +122,8 @@ def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Meas
         return f"{name} must not ship: {'; '.join(reasons)}.{caution}", "Keep the best prompt, or improve the data and run again."
     more = [v.more_examples for v in verdicts if v.more_examples]
     step = f"About {max(more):,} more test examples would settle it." if more else "More test examples are needed."
+    if any(reason.endswith(UNMEASURED) for reason in reasons):
+        step = "The predictions files say for each row why; rows beyond the context need shorter texts or a base model with a longer one."
     return f"The evidence does not settle it for {name}: {'; '.join(reasons)}.{caution}", step
 
 

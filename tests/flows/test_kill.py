@@ -16,7 +16,6 @@ import pytest
 from provetune.hashing import file_sha256
 from tests.models import save_folder
 
-KILLS = 10
 WORDS = ("order", "parcel", "invoice", "refund", "screen", "login", "slow", "again", "today", "since", "please", "cannot", "new", "old")
 SPEC = """\
 version: 1
@@ -48,16 +47,14 @@ def write_project(folder: Path, base: Path) -> Path:
     return folder
 
 
-def start(project: Path) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-m", "provetune", "-C", str(project), "--format", "json", "run"]
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def command(project: Path) -> list[str]:
+    return [sys.executable, "-m", "provetune", "-C", str(project), "--format", "json", "run"]
 
 
 def finish(project: Path) -> int:
-    process = start(project)
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode in (0, 3, 4), errors.decode()
-    return process.returncode
+    done = subprocess.run(command(project), capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode in (0, 3, 4), done.stderr
+    return done.returncode
 
 
 def outcome(project: Path) -> dict[str, Any]:
@@ -71,8 +68,8 @@ def outcome(project: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_like_one_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_run_killed_at_random_moments_ends_like_one_left_alone(tmp_path: Path, wanted: int) -> None:
     base = save_folder(tmp_path / "base")
     left_alone = write_project(tmp_path / "left_alone", base)
     began = time.monotonic()
@@ -82,12 +79,12 @@ def test_a_run_killed_at_random_moments_ends_like_one_left_alone(tmp_path: Path)
     assert finish(left_alone) == code
     start_up = time.monotonic() - began
 
-    draw, kills, rounds = random.Random(0), 0, 0
-    while kills < KILLS:
+    draw, kills, rounds = random.Random(wanted), 0, 0
+    while kills < wanted:
         rounds += 1
         project = write_project(tmp_path / f"killed-{rounds}", base)
         while True:
-            process = start(project)
+            process = subprocess.Popen(command(project), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 process.wait(timeout=draw.uniform(0.3 * start_up, start_up + 0.4 * (whole - start_up)))
                 break  # through before the kill
@@ -97,5 +94,5 @@ def test_a_run_killed_at_random_moments_ends_like_one_left_alone(tmp_path: Path)
                 kills += 1
         assert finish(project) == code
         assert outcome(project) == outcome(left_alone), f"after {kills} kills, in project {rounds}"
-        assert rounds <= KILLS, "hardly any kill came before the end"
+        assert rounds <= 10, "hardly any kill came before the end"
     assert outcome(left_alone)["openings"] == 1, "resuming and running again are no openings"

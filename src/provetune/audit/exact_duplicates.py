@@ -25,6 +25,6 @@ def exact_duplicates(inputs: AuditInput) -> list[Finding]:
             example_ids=ids_of(example for rows in repeated for example in rows[1:]),
             observed=count / len(inputs.examples),
             threshold=0.0,
-            remedy="Remove the copies, unless the repetition is meant. The split keeps them together, so they cannot inflate the result.",
+            remedy="Remove the copies, unless the repetition is meant. The split keeps them together, and the proof counts them as one.",
         )
     ]

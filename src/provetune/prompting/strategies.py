@@ -75,8 +75,8 @@ def few_shot(request: PromptRequest) -> Prompt:
             return prompt
         chosen.remove(max(chosen, key=lambda example: (len(example.prompt_text) + len(example.target), example.id)))
     raise SpecError(
-        f"few-shot: found room for 0 of {longest} shots ({request.room} tokens beside the longest prompt and the answer, the instruction "
-        f"alone takes {len(request.tokenizer.encode(system))}); choose a base model with a longer context, "
+        f"few-shot: found room for 0 of {longest} shots ({max(0, request.room)} tokens beside the longest prompt and the answer, "
+        f"the instruction alone takes {len(request.tokenizer.encode(system))}); choose a base model with a longer context, "
         "or take few-shot out of prove.against"
     )
 

@@ -93,6 +93,7 @@ class Opening(Frozen):
     spec: str
     test_sha256: str
     row_hashes: tuple[str, ...]
+    rows: int = 0
     candidates: tuple[str, ...]
 
 

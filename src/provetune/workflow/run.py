@@ -178,7 +178,7 @@ def _lock(project: Project, fixed: dict[str, str]) -> None:
     """Write split.lock: what this run may not change any more. An earlier, different lock is kept beside it."""
     lock, text = project.folder / "split.lock", canonical_json(fixed) + "\n"
     before = lock.read_text(encoding="utf-8").splitlines(keepends=True) if lock.is_file() else []
-    if not before or before[-1] != text:
+    if text not in before:
         write_atomic(lock, "".join([*before, text]))
 
 

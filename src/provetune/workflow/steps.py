@@ -272,5 +272,6 @@ def opening_of(project: Project, parts: Split, fixed: dict[str, str], candidates
         spec=fingerprint(fixed),
         test_sha256=parts.test_sha256,
         row_hashes=parts.test_row_hashes,
+        rows=len(parts.test_row_hashes),
         candidates=tuple(sorted(c.fingerprint for c in candidates)),
     )
