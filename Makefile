@@ -1,8 +1,10 @@
-# Everything runs in $(VENV); nothing outside this folder is changed.
+# Everything runs in $(VENV); nothing outside this folder is changed, save that `make browser` (part of `make test`) installs
+# Chromium where no browser is found.
 #   make demo       install, then a whole run on the starter model
 #   make test       install, then the fast tests
 #   make test-all   the slow ones too
 #   make check      lint and types
+#   make bench      rivals into build/bench-venv, then all benchmarks (half a day); BENCH="--quick" and others: docs/benchmarks.md
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -16,7 +18,7 @@ PROVETUNE_TEST_DATA ?= $(abspath $(PUBLIC_DATA))
 endif
 export PROVETUNE_TEST_DATA
 
-.PHONY: install demo lint types check test test-all docs starter clean
+.PHONY: install browser demo lint types check test test-all docs starter bench clean
 
 install: $(INSTALLED)
 
@@ -24,7 +26,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(shell grep '^torch==' constraints.txt) -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,studio]"
 	touch $@
 
 demo: install
@@ -39,10 +41,14 @@ types: install
 
 check: lint types
 
-test: install
+# Without one the tests that drive a browser fail and say how to get one; all others run.
+browser: install
+	-PYTHON=$(BIN)/python scripts/install_browser.sh
+
+test: install browser
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: install
+test-all: install browser
 	$(BIN)/python -m pytest
 
 docs: install
@@ -51,6 +57,22 @@ docs: install
 # Hours on two cores; continues where it was stopped.
 starter: install
 	$(BIN)/python scripts/train_starter.py --data "$(PROVETUNE_TEST_DATA)/t0_50k/t0_50k.jsonl.gz" --out build/starter
+
+# LitGPT does not install beside the others; where it cannot be had, its rows of the table say so.
+BENCH_VENV := build/bench-venv
+BENCH_INSTALLED := $(BENCH_VENV)/.installed
+
+$(BENCH_INSTALLED): benchmarks/requirements.txt benchmarks/requirements-litgpt.txt pyproject.toml constraints.txt
+	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(shell grep '^torch==' constraints.txt) -c constraints.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt -e ".[train]"
+	test -x $(BENCH_VENV)-litgpt/bin/python || $(PYTHON) -m venv $(BENCH_VENV)-litgpt
+	-$(BENCH_VENV)-litgpt/bin/python -m pip install --quiet $(shell grep '^torch==' constraints.txt)
+	-$(BENCH_VENV)-litgpt/bin/python -m pip install --quiet -r benchmarks/requirements-litgpt.txt
+	touch $@
+
+bench: $(BENCH_INSTALLED)
+	$(BENCH_VENV)/bin/python -m benchmarks.run $(BENCH)
 
 clean:
 	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 import typer.core
@@ -67,6 +68,9 @@ def _part_in(annotation: Any) -> tuple[type[SpecPart] | None, bool]:
     """The section that an annotation holds, and whether there may be several."""
     if isinstance(annotation, type) and issubclass(annotation, SpecPart):
         return annotation, False
+    if isinstance(annotation, UnionType):  # a section that may be left out
+        found = [item for item in get_args(annotation) if item is not type(None)]
+        return _part_in(found[0]) if len(found) == 1 else (None, False)
     if getattr(annotation, "__origin__", None) is list:
         (item,) = get_args(annotation)
         inner, _ = _part_in(get_args(item)[0] if get_args(item) else item)

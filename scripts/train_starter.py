@@ -26,7 +26,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provetune.chat import TokenRow
-from provetune.engine.forward import pack_loss, use_row_attention
+from provetune.engine.likelihood import mean_nats
 from provetune.tuning.checkpoint import CheckpointFolder
 from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
 
@@ -168,12 +168,6 @@ def build_model(tokenizer: Any, seed: int) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def validation_nats(model: Any, rows: list[TokenRow]) -> float:
-    """Mean negative log-likelihood per token of the held-out rows."""
-    labels = sum(row.label_count for row in rows)
-    return sum(float(pack_loss(model, rows[i : i + 16], labels)) for i in range(0, len(rows), 16))
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,7 +193,6 @@ def main() -> None:
     )
 
     model: Any = build_model(tokenizer, seed=0)
-    use_row_attention(model)
     settings = LoopSettings(
         learning_rate=arguments.learning_rate,
         epochs=arguments.epochs,
@@ -215,7 +208,7 @@ def main() -> None:
     log = (arguments.out / "log.jsonl").open("a")
 
     def validate(current: Any, step: int) -> ValidationPoint:
-        nats = validation_nats(current, check)
+        nats = mean_nats(current, check)
         print(json.dumps({"step": step, "validation_nats_per_token": round(nats, 4)}), file=log, flush=True)
         return ValidationPoint(step, nats, -nats)
 

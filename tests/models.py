@@ -90,6 +90,7 @@ def random_prompts(lengths: Sequence[int], seed: int = 0, prefix: int = 0) -> li
 
 def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
     """Length of the difference over the length of `wanted`."""
+    found, wanted = found.detach(), wanted.detach()
     return float((found.double() - wanted.double()).norm() / wanted.double().norm().clamp_min(1e-12))
 
 

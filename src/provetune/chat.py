@@ -7,14 +7,17 @@ therefore exactly what a server would send, token by token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from provetune.errors import DataError, ModelError
+from provetune.errors import DataError, ModelError, ProvetuneError
 from provetune.hashing import fingerprint
 from provetune.records.candidate import Prompt
 from provetune.records.data import Example, Message
@@ -40,6 +43,18 @@ class ChatTokenizer(Protocol):
         ...
 
 
+class BatchTokenizer(ChatTokenizer, Protocol):
+    """A tokenizer that takes many texts at once."""
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as `encode` gives them."""
+        ...
+
+
+_Piece = tuple[str, bool]
+"""Rendered text, and whether it is learned."""
+
+
 @dataclass(frozen=True)
 class TokenRow:
     """One rendered conversation: `ids[t]` is trained on where `labelled[t]` is true.
@@ -63,8 +78,19 @@ class TokenRow:
         return int(self.labelled[1:].sum())
 
 
+def tools_of(messages: Sequence[Message]) -> tuple[str, ...]:
+    """The functions that may be called in a conversation, one JSON Schema text each."""
+    return next((message.tools for message in messages if message.tools), ())
+
+
+def with_tools(messages: Sequence[Message], tools: tuple[str, ...]) -> tuple[Message, ...]:
+    """The conversation with these tools on its first message and none elsewhere."""
+    wanted = [tools, *([()] * (len(messages) - 1))]
+    return tuple(m if m.tools == own else m.model_copy(update={"tools": own}) for m, own in zip(messages, wanted, strict=True))
+
+
 def prompt_messages(prompt: Prompt, example: Example) -> tuple[Message, ...]:
-    """What is sent for one example: system line, shots, then the example's own turns.
+    """What is sent for one example: system line, shots, then the example's own turns, with the example's own tools.
 
     The example's own system line always stands; what the prompt brings is added below it.
     """
@@ -72,7 +98,45 @@ def prompt_messages(prompt: Prompt, example: Example) -> tuple[Message, ...]:
     lines = [m.content for m in own if m.role == "system"] + ([prompt.system] if prompt.system is not None else [])
     head = (Message(role="system", content="\n\n".join(lines)),) if lines else ()
     body = tuple(m for m in own if m.role != "system")
-    return head + tuple(turn for shot in prompt.shots for turn in shot) + body
+    return with_tools(head + tuple(turn for shot in prompt.shots for turn in shot) + body, tools_of(own))
+
+
+def left_out(messages: Sequence[Message], text: str) -> str | None:
+    """The first part of the conversation that the rendered `text` lacks, in words; None where it lacks nothing.
+
+    Looked for are contents, names of speakers, declared tools, and names and texts of tool calls, each as often as it stands in the
+    messages. Not looked for: ids of calls and names beside tool results (the order says them), and reasoning before `</think>`, which
+    templates leave out of earlier turns on purpose. Blanks and JSON escapes may differ.
+    """
+    parts = [part for place, message in enumerate(messages, start=1) for part in _parts(message, place)]
+    for wanted, count in Counter(part for part, _ in parts).items():
+        if not _stands_in(text, wanted, count):
+            return next(where for part, where in parts if part == wanted)
+    return None
+
+
+def _parts(message: Message, place: int) -> Iterator[tuple[str, str]]:
+    """What must be seen of a message, and what it is called."""
+    turn = f"of turn {place} ({message.role})"
+    content = message.content.rpartition("</think>")[2].strip()
+    if content:
+        yield content, f"the content {turn}"
+    if message.name is not None and message.role != "tool":
+        yield message.name, f"the name {message.name!r} {turn}"
+    for tool in message.tools:
+        name = json.loads(tool)["function"]["name"]
+        yield name, f"the tool {name!r}"
+    for call in message.tool_calls:
+        yield call.name, f"the tool call {call.name!r} {turn}"
+        for key, value in json.loads(call.arguments).items():
+            if isinstance(value, str) and value.strip():
+                yield value.strip(), f"the argument {key!r} of the tool call {call.name!r} {turn}"
+
+
+def _stands_in(text: str, wanted: str, count: int) -> bool:
+    if text.count(wanted) >= count or text.count(json.dumps(wanted, ensure_ascii=False)[1:-1]) >= count:
+        return True
+    return "".join(text.split()).count("".join(wanted.split())) >= count
 
 
 def encode_prompt(messages: Sequence[Message], tokenizer: ChatTokenizer) -> list[int]:
@@ -86,8 +150,31 @@ def encode_training(messages: Sequence[Message], tokenizer: ChatTokenizer, sourc
     Raises ModelError when the template rewrites earlier turns (what was sent is then not a prefix of what
     was trained), DataError when the row has no assistant turn to train on.
     """
-    ids: list[int] = []
-    labelled: list[bool] = []
+    turns = _turns(messages, tokenizer, source)
+    return _token_row([tokenizer.encode(text) for text, _ in turns], turns, tokenizer.stop_ids, source)
+
+
+def encode_training_rows(examples: Sequence[Example], tokenizer: BatchTokenizer) -> list[TokenRow | ProvetuneError]:
+    """`encode_training` of many rows at once: for each its tokens, or the error that it raises alone."""
+    rows: list[list[_Piece] | ProvetuneError] = []
+    for example in examples:
+        try:
+            rows.append(_turns(example.messages, tokenizer, example.source))
+        except ProvetuneError as error:
+            rows.append(error)
+    ids = iter(tokenizer.encode_batch([text for row in rows if isinstance(row, list) for text, _ in row]))
+    found: list[TokenRow | ProvetuneError] = []
+    for example, row in zip(examples, rows, strict=True):
+        try:
+            found.append(_token_row(list(islice(ids, len(row))), row, tokenizer.stop_ids, example.source) if isinstance(row, list) else row)
+        except ProvetuneError as error:
+            found.append(error)
+    return found
+
+
+def _turns(messages: Sequence[Message], tokenizer: ChatTokenizer, source: str) -> list[_Piece]:
+    """For each assistant turn what stands before it since the last one, and what the model must write."""
+    pieces: list[_Piece] = []
     done = ""
     for index, message in enumerate(messages):
         if message.role != "assistant":
@@ -99,16 +186,19 @@ def encode_training(messages: Sequence[Message], tokenizer: ChatTokenizer, sourc
                 f"{source}: the chat template rewrites earlier turns once turn {index + 1} is there, so a row cannot be "
                 "trained as it will be served; wanted a template that only appends. Split the row into one row per assistant turn"
             )
-        prompt = tokenizer.encode(before[len(done) :])
-        completion = tokenizer.encode(after[len(before) :])
-        end = max((i + 1 for i, token in enumerate(completion) if token in tokenizer.stop_ids), default=len(completion))
-        ids += prompt + completion
-        labelled += [False] * len(prompt)
-        labelled += [message.weight == 1 and i < end for i in range(len(completion))]
+        pieces += [(before[len(done) :], False), (after[len(before) :], message.weight == 1)]
         done = after
+    return pieces
+
+
+def _token_row(ids: Sequence[Sequence[int]], pieces: Sequence[_Piece], stop_ids: frozenset[int], source: str) -> TokenRow:
+    labelled: list[bool] = []
+    for tokens, (_, learned) in zip(ids, pieces, strict=True):
+        end = max((i + 1 for i, token in enumerate(tokens) if token in stop_ids), default=len(tokens)) if learned else 0
+        labelled += [True] * end + [False] * (len(tokens) - end)
     if not any(labelled[1:]):
         raise DataError(f"{source}: no assistant turn to train on; wanted at least one with weight 1")
-    return TokenRow(np.array(ids, dtype=np.int64), np.array(labelled, dtype=bool))
+    return TokenRow(np.fromiter(chain.from_iterable(ids), dtype=np.int64, count=len(labelled)), np.array(labelled, dtype=bool))
 
 
 def template_fingerprint(tokenizer: ChatTokenizer) -> str:

@@ -73,3 +73,7 @@ class RunFailed(ProvetuneError):
 
 class TrainingDiverged(RunFailed):
     """Loss or gradient is not a finite number."""
+
+
+class Notice(UserWarning):
+    """Something a user should know that stops nothing, such as a slower way that is taken; the command line says each once."""

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from provetune.chat import tools_of, with_tools
 from provetune.errors import DataError, SpecError
-from provetune.formats import READERS, RawRow, detect
-from provetune.formats.text import did_you_mean
+from provetune.formats import READERS, Notes, RawRow, detect
+from provetune.formats.row import example_of
+from provetune.formats.text import did_you_mean, quoted
 from provetune.records.data import Example, Message
 from provetune.spec import ColumnsSpec, DataSpec, TaskSpec
 
@@ -20,38 +22,39 @@ FEWEST_EXAMPLES = 10
 _SHOWN_LABELS = 10
 
 
-def load(path: Path, data: DataSpec, task: TaskSpec) -> list[Example]:
+def load(path: Path, data: DataSpec, task: TaskSpec, notes: Notes | None = None) -> list[Example]:
     """The examples of `path`, in the file's order, each with an id and its source as `file name:line`.
 
-    For a classification task the label is the target without surrounding blanks. Raises DataError, with `file:line`, on a row
-    that cannot be read, an id used twice or a label outside `task.labels`; and, for the whole file, on fewer than 10 examples
-    or a single class.
+    For a classification task the label is the target without surrounding blanks. What the file's format leaves out on purpose is
+    counted in `notes`. Raises DataError, with `file:line`, on a row that cannot be read or is marked as undesirable, an id used
+    twice or a label outside `task.labels`; and, for the whole file, on fewer than 10 examples or a single class.
     """
+    notes = notes or Notes()
     examples: list[Example] = []
     line_of: dict[str, int] = {}
-    for row in read_rows(path, data):
+    for row in read_rows(path, data, notes):
         example = _example(row, path, task)
         first = line_of.setdefault(example.id, row.line)
         if first != row.line:
             raise DataError(
-                f"{path}:{row.line}: id {example.id!r} is used already on line {first}, wanted each id once; "
+                f"{path}:{row.line}: id {quoted(example.id)} is used already on line {first}, wanted each id once; "
                 "change one, or name another column with data.columns.id"
             )
         examples.append(example)
     if len(examples) < FEWEST_EXAMPLES:
-        raise DataError(f"{path}: found {len(examples)} rows, wanted at least {FEWEST_EXAMPLES}; collect more examples")
+        left_out = f" ({'; '.join(notes.lines())})" if notes.rows else ""
+        remedy = "collect more examples" if examples or left_out else "the file holds a header or a frame and no examples; export it again"
+        raise DataError(f"{path}: found {len(examples)} rows{left_out}, wanted at least {FEWEST_EXAMPLES}; {remedy}")
     if task.type == "classify" and len(labels := labels_of(examples)) < 2:
-        raise DataError(f"{path}: found one label only, {labels[0]!r}, wanted at least 2; add rows of other labels")
+        raise DataError(f"{path}: found one label only, {quoted(labels[0])}, wanted at least 2; add rows of other labels")
     return examples
 
 
-def read_rows(path: Path, data: DataSpec) -> Iterator[RawRow]:
+def read_rows(path: Path, data: DataSpec, notes: Notes | None = None) -> Iterator[RawRow]:
     """The rows of `path` under `data.format` (`auto` looks at the file) and `data.columns`; errors as the readers raise them."""
     columns = _columns(data)
     name = detect(path, columns) if data.format == "auto" else data.format
-    if name not in READERS:
-        raise SpecError(f"data.format: {name!r} has no reader yet, wanted one of auto, {', '.join(READERS)}; convert the file first")
-    return READERS[name](path, columns)
+    return READERS[name](path, columns, notes)
 
 
 def labels_of(examples: Iterable[Example]) -> tuple[str, ...]:
@@ -86,21 +89,22 @@ def _columns(data: DataSpec) -> ColumnsSpec:
 
 
 def _example(row: RawRow, path: Path, task: TaskSpec) -> Example:
+    where = f"{path}:{row.line}"
+    if row.desirable is False:
+        raise DataError(
+            f"{where}: the answer is marked as undesirable (kto_tag or label false) and would be learned as if it were good; "
+            "remove these rows, or rename the key if it means something else"
+        )
     messages, label = row.messages, None
     if task.type == "classify":
+        if messages[-1].tool_calls:
+            raise DataError(f"{where}: found a tool call where a label was wanted; set task.type to chat, or remove the row")
         label = row.target.strip()
-        _check_label(label, f"{path}:{row.line}", task)
+        _check_label(label, where, task)
         messages = (*messages[:-1], Message(role="assistant", content=label))
     if task.system and all(message.role != "system" for message in messages):
-        messages = (Message(role="system", content=task.system), *messages)
-    return Example(
-        id=row.id or f"r{row.line}",
-        messages=messages,
-        label=label,
-        group=row.group,
-        source=f"{path.name}:{row.line}",
-        meta=row.meta,
-    )
+        messages = with_tools((Message(role="system", content=task.system), *messages), tools_of(messages))
+    return example_of(row, path.name, messages=messages, label=label, default_id=f"r{row.line}")
 
 
 def _check_label(label: str, where: str, task: TaskSpec) -> None:
@@ -108,7 +112,7 @@ def _check_label(label: str, where: str, task: TaskSpec) -> None:
         return
     shown = ", ".join(task.labels[:_SHOWN_LABELS]) + (", ..." if len(task.labels) > _SHOWN_LABELS else "")
     raise DataError(
-        f"{where}: found label {label!r}, wanted one of task.labels ({shown}); mend one of them{did_you_mean(label, task.labels)}"
+        f"{where}: found label {quoted(label)}, wanted one of task.labels ({shown}); mend one of them{did_you_mean(label, task.labels)}"
     )
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
@@ -55,4 +58,21 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
+        ...
+
+    def to_json(self) -> str:
+        """The tokenizer in the format of `tokenizer.json`."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose products are similarities."""
+
+    @property
+    def name(self) -> str:
+        """Which model, as a report names it."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of length 1 (zeros for a text that says nothing), shape (texts, dimensions), in order."""
         ...

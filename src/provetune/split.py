@@ -63,19 +63,26 @@ def split(
 
     `groups` is the near-duplicate group of each example; it is joined with `Example.group`. `leaked` maps the ids of
     rows that must not be used to the reason. Each label appears in train, a label of one group only there. With
-    `test_examples` these are the test part, whole. Raises DataError on a repeated id and where the rows or groups are
-    too few for the parts.
+    `test_examples` these are the test part, whole. A row stays with the row it was made from; rows that are made (synthetic) never
+    choose or prove: outside train they are left out, unless there are no others. Raises DataError on a repeated id and where the rows
+    or groups are too few for the parts.
     """
     if len(groups) != len(examples):
         raise ValueError(f"{len(groups)} group numbers for {len(examples)} examples, wanted one each")
     _refuse_repeated_ids(examples)
-    left_out = {example.id: leaked[example.id] for example in examples if example.id in leaked}
-    kept = [row for row, example in enumerate(examples) if example.id not in leaked]
+    sources = {example.source_id for example in examples if example.id in leaked}
+    left_out = {e.id: leaked.get(e.id, "shares its source with a row that is left out") for e in examples if e.source_id in sources}
+    kept = [row for row, example in enumerate(examples) if example.id not in left_out]
     wanted = part_sizes(len(kept), spec, test_given=test_examples is not None)
     units = _units(examples, groups, kept, spec.seed)
     part_of = _filled(units, _assign(units, wanted, by_label=spec.stratify == "target"), wanted)
     _refuse_straddling(examples, groups, part_of)
-    parts = [[examples[row] for row in kept if part_of[row] == part] for part in (TRAIN, VALIDATION, TEST)]
+    if not all(examples[row].synthetic for row in kept):
+        made = [examples[row].id for row in kept if examples[row].synthetic and part_of[row] != TRAIN]
+        left_out |= dict.fromkeys(made, "is made from another row or by a model; such rows only train")
+    parts = [
+        [examples[row] for row in kept if part_of[row] == part and examples[row].id not in left_out] for part in (TRAIN, VALIDATION, TEST)
+    ]
     for part, rows in enumerate(parts):
         if wanted[part] and not rows:
             raise DataError(_too_few(len(kept), _NAMES[part], len(units)))
@@ -131,11 +138,14 @@ def _refuse_repeated_ids(examples: Sequence[Example]) -> None:
 
 
 def _units(examples: Sequence[Example], groups: Sequence[int], kept: Sequence[int], seed: int) -> list[_Unit]:
-    """Rows joined by near-duplicate group or by the user's group, however indirectly; in an order that only the seed decides."""
+    """Rows joined by near-duplicate group, by the user's group or by the row they were made from, however indirectly.
+
+    They come in an order that only the seed decides.
+    """
     first: dict[tuple[str, str], int] = {}
     links = []
     for place, row in enumerate(kept):
-        keys = [("near", str(groups[row]))]
+        keys = [("near", str(groups[row])), ("source", examples[row].source_id)]
         if (own := examples[row].group) is not None:
             keys.append(("own", own))
         links += [(first.setdefault(key, place), place, 1.0) for key in keys]
@@ -210,6 +220,7 @@ def _refuse_straddling(examples: Sequence[Example], groups: Sequence[int], part_
     places: dict[tuple[str, str], set[int]] = {}
     for row, part in part_of.items():
         places.setdefault(("near-duplicate group", str(groups[row])), set()).add(part)
+        places.setdefault(("source", examples[row].source_id), set()).add(part)
         if (own := examples[row].group) is not None:
             places.setdefault(("group", own), set()).add(part)
     for (kind, name), parts in places.items():

@@ -42,7 +42,7 @@ def lines_of(path: Path) -> list[str]:
 
 def row_hash(example: Example) -> str:
     """Short hash of what an example says: the same row under another id, or below another system line, is the same row."""
-    return fingerprint([[m.role, " ".join(m.content.split())] for m in example.messages if m.role != "system"])
+    return fingerprint([[m.role, " ".join(m.text.split())] for m in example.messages if m.role != "system"])
 
 
 def content_hash(example: Example) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provetune.chat import TokenRow, encode_prompt, encode_training, prompt_messages, template_fingerprint
+from provetune.chat import TokenRow, encode_prompt, encode_training, encode_training_rows, prompt_messages, template_fingerprint
 from provetune.errors import DataError, ModelError
 from provetune.models.tokenizer import FolderTokenizer
 from provetune.records.candidate import Prompt
@@ -90,6 +90,22 @@ def test_a_row_without_anything_to_train_on_is_refused(tiny_tokenizer: FolderTok
             encode_training(messages, tiny_tokenizer, "rows.csv:7")
 
 
+def test_many_rows_at_once_are_the_rows_one_by_one(tokenizer: FolderTokenizer) -> None:
+    unlearned = tuple(m.model_copy(update={"weight": 0}) for m in TALK)
+    talks = [TALK, TALK[:3], unlearned, (turn("user", "1 + 1 = ?"), turn("assistant", "２ 👍"))]
+    together = encode_training_rows([Example(id=str(place), messages=talk, source="f:1") for place, talk in enumerate(talks)], tokenizer)
+    for talk, found in zip(talks, together, strict=True):
+        if talk is unlearned:
+            with pytest.raises(DataError) as alone:
+                encode_training(talk, tokenizer, "f:1")
+            assert isinstance(found, DataError) and str(found) == str(alone.value)
+        else:
+            assert isinstance(found, TokenRow)
+            row = encode_training(talk, tokenizer)
+            assert found.ids.tolist() == row.ids.tolist() and found.labelled.tolist() == row.labelled.tolist()
+    assert encode_training_rows([], tokenizer) == []
+
+
 def test_a_template_that_rewrites_earlier_turns_is_refused(tmp_path: Path) -> None:
     tokenizer = FolderTokenizer(save_folder(tmp_path / "forgets", tokenizer=byte_tokenizer(FORGETS)))
     thinking = turn("assistant", "<think>hm</think>Hi.")
@@ -151,3 +167,13 @@ def test_the_first_token_is_never_counted_as_a_label() -> None:
     [row] = random_rows([3])
     row.labelled[:] = True
     assert row.label_count == 2 and len(row) == 3
+
+
+def test_the_tools_of_the_example_are_sent_whatever_the_prompt_brings() -> None:
+    shot = (turn("user", "a").model_copy(update={"tools": ("other",)}), turn("assistant", "b"))
+    example = Example(id="1", messages=(turn("user", "c").model_copy(update={"tools": ("own",)}), turn("assistant", "d")))
+    sent = prompt_messages(Prompt(strategy="few-shot", system="s", shots=(shot,)), example)
+    assert [message.tools for message in sent] == [("own",), (), (), ()]
+    assert all(
+        not m.tools for m in prompt_messages(Prompt(strategy="few-shot", shots=(shot,)), example.model_copy(update={"messages": TALK}))
+    )

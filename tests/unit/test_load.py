@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provetune.errors import DataError, SpecError
-from provetune.formats import RawRow
+from provetune.formats import Notes, RawRow
 from provetune.formats.row import single_turn
 from provetune.load import guess_task, labels_of, load, read_rows
 from provetune.records.data import Example
@@ -107,9 +107,44 @@ def test_a_given_format_is_taken_at_its_word(tmp_path: Path) -> None:
     assert message.startswith(f"{path}:1: key 'messages' is missing, found keys prompt, completion")
 
 
-def test_a_format_without_a_reader_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"^data\.format: 'parquet' has no reader yet, wanted one of auto, chat, prompt-completion, csv"):
-        load(write(tmp_path, table()), DataSpec.model_construct(path="rows", format="parquet"), CLASSIFY)
+def test_an_undesirable_answer_is_not_learned(tmp_path: Path) -> None:
+    path = write(tmp_path, [*table(11), {"prompt": "p", "completion": "no", "label": False}])
+    assert failure(path).startswith(f"{path}:12: the answer is marked as undesirable (kto_tag or label false)")
+    named = DataSpec(path="rows", columns=ColumnsSpec(slice=["label"]))
+    path = write(tmp_path, table(11, label=False))
+    assert load(path, named, CLASSIFY)[0].meta == {"label": "false"}  # the user gave the key another use
+
+
+def test_tools_stay_on_the_first_message(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "p"}, {"role": "assistant", "content": "t"}]
+    rows = [{"messages": turns, "tools": [{"type": "function", "function": {"name": "f"}}]} for _ in range(10)]
+    example = load(write(tmp_path, rows), AUTO, TaskSpec(type="chat", system="be kind"))[0]
+    assert [bool(message.tools) for message in example.messages] == [True, False, False]
+    assert example.messages[0].role == "system"
+
+
+def test_a_tool_call_is_no_label(tmp_path: Path) -> None:
+    call = {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+    path = write(tmp_path, [{"messages": [{"role": "user", "content": "p"}, call]} for _ in range(10)])
+    assert failure(path).startswith(f"{path}:1: found a tool call where a label was wanted")
+    assert load(path, AUTO, TaskSpec(type="chat"))[0].target == '{"name": "f", "arguments": {}}'
+
+
+def test_rows_left_out_are_counted(tmp_path: Path) -> None:
+    tasks = [{"id": k, "data": {"text": f"t{k}"}, "annotations": [vote("ab"[k % 2])] if k < 12 else []} for k in range(15)]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(tasks))
+    notes = Notes()
+    assert len(load(path, AUTO, CLASSIFY, notes)) == 12
+    assert notes.lines() == [f"3 rows left out: no answer by an annotator (first: {path}:1)"]
+    path.write_text(json.dumps(tasks[8:]))
+    assert failure(path).startswith(
+        f"{path}: found 4 rows (3 rows left out: no answer by an annotator (first: {path}:1)), wanted at least 10"
+    )
+
+
+def vote(label: str) -> dict[str, Any]:
+    return {"result": [{"from_name": "label", "type": "choices", "value": {"choices": [label]}}], "completed_by": 1}
 
 
 def test_an_id_used_twice_names_both_lines(tmp_path: Path) -> None:
@@ -152,7 +187,7 @@ def test_fewer_than_ten_rows_are_refused(tmp_path: Path, count: int) -> None:
 def test_a_header_alone_is_no_data(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,label\n")
-    assert failure(path).startswith(f"{path}: found 0 rows, wanted at least 10")
+    assert failure(path).startswith(f"{path}: found 0 rows, wanted at least 10; the file holds a header or a frame and no examples")
 
 
 def test_one_label_only_is_refused_for_classification(tmp_path: Path) -> None:

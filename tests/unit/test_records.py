@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from provetune.errors import EvidenceError
 from provetune.records.base import Migration, Record
+from provetune.records.candidate import Candidate, GenerationSettings, Prompt
 from provetune.records.data import AuditReport, Dataset, Example, Finding, Message
 from tests.unit.records_by_hand import candidate_of, examples_of, measured
 
@@ -109,3 +110,21 @@ def test_blockers_are_the_findings_that_stop() -> None:
     )
     report = AuditReport(dataset="d", count=1, task="chat", label_counts={}, findings=findings, tokens=None, groups={})
     assert report.blockers == findings[2:]
+
+
+@pytest.mark.parametrize("setting", [{"json_schema": "{}"}, {"temperature": 0.5}, {"top_p": 0.9}, {"seed": 1}])
+def test_a_generation_setting_counts_only_where_it_asks_for_something(setting: dict[str, Any]) -> None:
+    """What was fingerprinted before a setting existed keeps its fingerprint: the number is of that time."""
+    plain = Candidate(name="a", kind="prompt", prompt=Prompt(strategy="plain"), generation=GenerationSettings(choices=("x", "y")))
+    assert plain.fingerprint == "8a8d1eeed6b66277"
+    changed = plain.model_copy(update={"generation": GenerationSettings(choices=("x", "y")).model_copy(update=setting)})
+    assert changed.fingerprint != plain.fingerprint
+    assert Candidate.from_json(plain.to_json()) == plain
+
+
+@pytest.mark.parametrize("setting", [{"temperature": -1}, {"temperature": float("inf")}, {"top_p": 0}, {"top_p": 1.5}, {"seed": -1}])
+def test_generation_settings_without_a_meaning_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        GenerationSettings(**setting)
+    with pytest.raises(ValidationError, match="one of them"):
+        GenerationSettings(choices=("x",), json_schema="{}")

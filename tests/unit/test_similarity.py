@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
+import unicodedata
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.planted_rows import public_rows, with_typo_copies
 from provetune.records.data import Example, Message
 from provetune.similarity import (
+    alike,
     example_groups,
     find_leaks,
     groups,
@@ -100,6 +104,18 @@ def banking77(folder: Path, name: str) -> list[Example]:
 )
 def test_normal_form(text: str, normal: str) -> None:
     assert normalise(text) == normal
+
+
+def slow_normal_form(text: str) -> str:
+    """The definition, letter by letter."""
+    lowered = unicodedata.normalize("NFKC", text).lower()
+    kept = [letter for letter in lowered if re.match(r"[\w\s]", letter) or unicodedata.category(letter).startswith("M")]
+    return " ".join("".join(kept).split()) or " ".join(lowered.split())
+
+
+@given(st.text())
+def test_normal_form_is_its_definition(text: str) -> None:
+    assert normalise(text) == slow_normal_form(text)
 
 
 def test_vowel_signs_tell_words_apart() -> None:
@@ -265,3 +281,83 @@ def test_clinc150_leakage(public_data: Path) -> None:
     normal = {normalise(text) for text in train}
     assert (len(test), sum(normalise(text) in normal for text in test)) == (4500, 11)
     assert len(nearest_cross(test, train, 0.9)) == 17
+
+
+TYPOS = [
+    ("my new card has not arrived yet", "my new crad has not arrived yet"),
+    ("my new card has not arrived yet", "my new card hasnot arived yet"),
+    ("my new card has not arrived yet", "y new card has not arrived ye"),
+    ("i made a reservation for tonight", "i made a reservationf or tonight"),
+    ("block my card", "blok my card"),
+]
+NO_TYPOS = [
+    ("rate this album 3 out of 6", "rate this album 2 out of 6"),
+    ("share my location with my mother", "share my location with my brother"),
+    ("block my card", "blok my crad"),  # two edits in 13 letters
+    ("close it", "close i"),
+    ("please open a savings account", "please open the savings account"),
+]
+USUAL = [f"{word} number {number}" for word in ("my brother knows", "my mother knows", "what is the a") for number in "abcdefg"]
+
+
+def typos(texts: list[str]) -> list[tuple[int, int]]:
+    return [(i, j) for i, j, _ in alike([example(number, text) for number, text in enumerate(texts)]).typos.listed()]
+
+
+@pytest.mark.parametrize("pair", TYPOS)
+def test_typing_errors_make_copies(pair: tuple[str, str]) -> None:
+    assert (0, 1) in typos([*pair, *USUAL])
+
+
+@pytest.mark.parametrize("pair", NO_TYPOS)
+def test_other_values_and_other_words_make_no_copies(pair: tuple[str, str]) -> None:
+    assert (0, 1) not in typos([*pair, *USUAL])
+
+
+def slow_edits(a: str, b: str) -> int:
+    """Optimal string alignment distance, by its recursion."""
+    rows = [[max(i, j) for j in range(len(b) + 1)] for i in range(len(a) + 1)]
+    for i, j in ((i, j) for i in range(1, len(a) + 1) for j in range(1, len(b) + 1)):
+        rows[i][j] = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]))
+        if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+            rows[i][j] = min(rows[i][j], rows[i - 2][j - 2] + 1)
+    return rows[-1][-1]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text("abcde", min_size=20, max_size=60), st.data())
+def test_no_pair_within_two_edits_is_missed(text: str, data: st.DataObject) -> None:
+    letters = list(text)
+    for _ in range(data.draw(st.integers(1, 2))):
+        place = data.draw(st.integers(0, len(letters) - 2))
+        edit = data.draw(st.sampled_from(["insert", "delete", "replace", "swap"]))
+        if edit == "insert":
+            letters.insert(place, "x")
+        elif edit == "delete":
+            del letters[place]
+        elif edit == "replace":
+            letters[place] = "x"
+        else:
+            letters[place], letters[place + 1] = letters[place + 1], letters[place]
+    copy = "".join(letters)
+    edits = slow_edits(text, copy)
+    wanted = 0 < edits <= min(2, min(len(text), len(copy)) // 10)
+    # words of one letter each: one word, so that no rule about words applies
+    assert typos([text, copy]) == ([(0, 1)] if wanted else [])
+
+
+def test_copies_with_typing_errors_stay_together() -> None:
+    rows = [example(1, "block my card please"), example(2, "something else"), example(3, "blok my card please")]
+    assert example_groups(rows) == [0, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["banking77", "clinc150", "snips"])
+def test_planted_typing_errors_are_found(public_data: Path, name: str) -> None:
+    planted = with_typo_copies(public_rows(public_data, name), 600, seed=4)
+    found = alike([example(number, text) for number, text in enumerate(planted.texts)])
+    groups = found.groups
+    copies = [row for row, source in enumerate(planted.source) if source != row]
+    assert sum(groups[row] == groups[planted.source[row]] for row in copies) >= 0.95 * len(copies)
+    pairs = [(i, j) for i, j, _ in found.typos.listed()]
+    assert sum(planted.is_near(i, j) for i, j in pairs) >= 0.95 * len(pairs)
+    assert sum(planted.is_true(i, j) for i, j in pairs) >= 0.92 * len(pairs)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from provetune.audit.inputs import AuditInput, ids_of, prompt_key
+import numpy as np
+
+from provetune.audit.inputs import AuditInput, ids_of, rows_alike, share, shortened
+from provetune.audit.keys import row_keys
 from provetune.records.data import Example, Finding
-from provetune.similarity import NEARLY_EQUAL, example_groups, groups
+from provetune.similarity import NEARLY_EQUAL, grouped
 
 BLOCK_ABOVE = 0.05
 
@@ -15,22 +18,20 @@ def conflicting_labels(inputs: AuditInput) -> list[Finding]:
     A group here is one prompt with its copies, so a data set without copies has as many groups as rows. Prompts under
     different system lines are different questions and never in conflict.
     """
-    labelled = [example for example in inputs.examples if example.label is not None]
-    clusters = _prompts(labelled)
-    conflicts = sorted((rows for rows in clusters if len({row.label for row in rows}) > 1), key=_disagreement, reverse=True)
+    conflicts, prompts = _conflicts(inputs)
     if not conflicts:
         return []
-    share = len(conflicts) / len(clusters)
+    part = len(conflicts) / prompts
     first = conflicts[0]
     return [
         Finding(
             check="conflicting_labels",
-            severity="blocker" if share > BLOCK_ABOVE else "warning",
-            message=f"{len(conflicts):,} of {len(clusters):,} different prompts ({share:.1%}) carry more than one label, for example "
-            f"{_shortened(first[0].prompt_text)!r}: {', '.join(sorted({str(row.label) for row in first}))}.",
+            severity="blocker" if part > BLOCK_ABOVE else "warning",
+            message=f"{len(conflicts):,} of {prompts:,} different prompts ({part:.1%}) carry more than one label, for example "
+            f"{shortened(first[0].prompt_text)!r}: {shortened(', '.join(sorted({str(row.label) for row in first})), 200)}.",
             count=len(conflicts),
             example_ids=ids_of(row for rows in conflicts for row in rows),
-            observed=share,
+            observed=share(len(conflicts), prompts),
             threshold=BLOCK_ABOVE,
             remedy="Decide which label each of these prompts should have, correct the rows (the ids stand together group by group), "
             "and write the rule into the labelling guideline.",
@@ -38,28 +39,32 @@ def conflicting_labels(inputs: AuditInput) -> list[Finding]:
     ]
 
 
-def _prompts(examples: list[Example]) -> list[list[Example]]:
-    """The rows of each distinct prompt: equal, or joined by J >= 0.9 under the same system line."""
-    if not examples:
-        return []
-    near = example_groups(examples, NEARLY_EQUAL)
-    first: dict[tuple[int, str], int] = {}
-    equal: dict[str, int] = {}
-    links = []
-    for row, (example, group) in enumerate(zip(examples, near, strict=True)):
-        key = prompt_key(example)
-        system = key.partition("\n")[0]
-        links += [(first.setdefault((group, system), row), row, 1.0), (equal.setdefault(key, row), row, 1.0)]
-    clusters: dict[int, list[Example]] = {}
-    for example, number in zip(examples, groups(len(examples), links), strict=True):
-        clusters.setdefault(number, []).append(example)
-    return list(clusters.values())
+def _conflicts(inputs: AuditInput) -> tuple[list[list[Example]], int]:
+    """The labelled rows of each prompt with several labels, worst first; and how many different prompts there are."""
+    examples = inputs.examples
+    numbers: dict[str, int] = {}
+    labels = np.array([-1 if row.label is None else numbers.setdefault(row.label, len(numbers)) for row in examples], dtype=np.int64)
+    prompt_of = _prompts(inputs, labels >= 0)[labels >= 0]
+    rows = np.flatnonzero(labels >= 0)
+    pairs = np.unique(np.stack([prompt_of, labels[rows]], axis=1), axis=0)
+    several = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
+    members: dict[int, list[Example]] = {prompt: [] for prompt in several.tolist()}
+    for place in np.flatnonzero(np.isin(prompt_of, several)).tolist():
+        members[int(prompt_of[place])].append(examples[rows[place]])
+    return sorted(members.values(), key=_disagreement, reverse=True), len(np.unique(prompt_of))
+
+
+def _prompts(inputs: AuditInput, labelled: np.ndarray) -> np.ndarray:
+    """The number of each row's prompt: equal, or joined by J >= 0.9 under the same system line."""
+    keys = row_keys(inputs)
+    _, first, where = np.unique(keys.prompt, return_index=True, return_inverse=True)
+    near = rows_alike(inputs).near.at_least(NEARLY_EQUAL)
+    kept = labelled[near.left] & labelled[near.right] & (keys.system[near.left] == keys.system[near.right])
+    left = np.concatenate([np.arange(len(where)), near.left[kept]])
+    right = np.concatenate([first[where], near.right[kept]])
+    return grouped(len(where), left, right)
 
 
 def _disagreement(rows: list[Example]) -> tuple[int, int]:
     """Number of labels, then of rows: the worst conflict is the largest."""
     return len({row.label for row in rows}), len(rows)
-
-
-def _shortened(text: str, length: int = 80) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from provetune.audit.inputs import AuditInput, ids_of, rows_text
+from provetune.audit.inputs import AuditInput, ids_of, rows_text, share
 from provetune.records.data import Example, Finding, Severity
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
@@ -51,16 +51,16 @@ def format_faults(inputs: AuditInput) -> list[Finding]:
     for is_faulty, severity, what, remedy in _RULES:
         rows = [example for example in inputs.examples if is_faulty(example)]
         if rows:
-            share = len(rows) / len(inputs.examples)
+            part = len(rows) / len(inputs.examples)
             verb = "has" if len(rows) == 1 else "have"
             found.append(
                 Finding(
                     check="format",
                     severity=severity,
-                    message=f"{rows_text(len(rows))} of {len(inputs.examples):,} ({share:.1%}) {verb} {what}.",
+                    message=f"{rows_text(len(rows))} of {len(inputs.examples):,} ({part:.1%}) {verb} {what}.",
                     count=len(rows),
                     example_ids=ids_of(rows),
-                    observed=share,
+                    observed=share(len(rows), len(inputs.examples)),
                     threshold=0.0,
                     remedy=remedy,
                 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from provetune.audit.inputs import AuditInput, EncodedRow, ids_of, rows_text
-from provetune.protocols import Tokenizer
-from provetune.records.data import Example, Finding
+from provetune.audit.inputs import AuditInput, ids_of, rows_text, share
+from provetune.audit.tokens import token_facts
+from provetune.records.data import Finding
 
 
 def loss_mask(inputs: AuditInput) -> list[Finding]:
@@ -14,57 +12,24 @@ def loss_mask(inputs: AuditInput) -> list[Finding]:
 
     Stock chat templates give masks of zeros or ones without a word, so nothing is assumed; each kind of fault is a blocker.
     """
-    if inputs.tokenizer is None or inputs.encode is None:
+    facts = token_facts(inputs)
+    if facts is None:
         return []
-    faults: dict[str, list[tuple[Example, str]]] = {}
-    for example in inputs.examples:
-        fault = _fault(example, inputs.encode(example), inputs.tokenizer)
-        if fault is not None:
-            faults.setdefault(fault[0], []).append((example, fault[1]))
-    return [_finding(kind, rows, len(inputs.examples)) for kind, rows in faults.items()]
+    kinds: dict[str, list[int]] = {}
+    for place, (kind, _) in facts.faults.items():
+        kinds.setdefault(kind, []).append(place)
+    return [_finding(inputs, kind, places, facts.faults[places[0]][1]) for kind, places in kinds.items()]
 
 
-def _fault(example: Example, row: EncodedRow, tokenizer: Tokenizer) -> tuple[str, str] | None:
-    """What is wrong with one row, and what was found; None if nothing."""
-    ids, labelled = np.asarray(row.ids), np.asarray(row.labelled, dtype=bool)
-    supervised = int(labelled.sum())
-    if len(ids) != len(labelled):
-        return "the mask does not have the length of the row", f"{len(ids)} tokens, {len(labelled)} marks"
-    if supervised == 0:
-        return "no token is trained on", f"0 of {len(ids)} tokens"
-    if supervised == len(ids):
-        return "every token is trained on, the prompt included", f"{supervised} of {len(ids)} tokens"
-    turns = _turns(ids, labelled)
-    written = [tokenizer.decode(turn).strip() for turn in turns]
-    wanted = [message.content.strip() for message in example.messages if message.role == "assistant" and message.weight == 1]
-    if written != wanted:
-        return "the tokens trained on are not the assistant's text", f"found {_shown(written)}, wanted {_shown(wanted)}"
-    if any(turn[-1] not in tokenizer.stop_ids for turn in turns):
-        last = [turn[-1] for turn in turns]
-        return "the token that ends the turn is not trained on, so the model would never stop", f"last tokens {last}"
-    return None
-
-
-def _turns(ids: np.ndarray, labelled: np.ndarray) -> list[list[int]]:
-    """The ids of each unbroken run of supervised tokens."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], labelled.astype(np.int8), [0]])))
-    return [ids[start:stop].tolist() for start, stop in edges.reshape(-1, 2)]
-
-
-def _shown(texts: list[str], length: int = 60) -> str:
-    joined = repr(texts)
-    return joined if len(joined) <= length else joined[: length - 1] + "…"
-
-
-def _finding(kind: str, rows: list[tuple[Example, str]], total: int) -> Finding:
-    example, found = rows[0]
+def _finding(inputs: AuditInput, kind: str, places: list[int], found: str) -> Finding:
+    total = len(inputs.examples)
     return Finding(
         check="loss_mask",
         severity="blocker",
-        message=f"In {rows_text(len(rows))} of {total:,} {kind}. First case, row {example.id}: {found}.",
-        count=len(rows),
-        example_ids=ids_of(example for example, _ in rows),
-        observed=len(rows) / total,
+        message=f"In {rows_text(len(places))} of {total:,} {kind}. First case, row {inputs.examples[places[0]].id}: {found}.",
+        count=len(places),
+        example_ids=ids_of(inputs.examples[place] for place in places),
+        observed=share(len(places), total),
         threshold=0.0,
         remedy="If all rows are listed, the chat template of the base model is at fault: choose another base.model or revision. "
         "If a few are, correct these rows: each needs at least one assistant turn of weight 1.",

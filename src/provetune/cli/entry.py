@@ -11,15 +11,16 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from provetune.cli.session import Session
 from provetune.cli.verbs import app
-from provetune.errors import ProvetuneError, RunFailed
+from provetune.errors import Notice, ProvetuneError, RunFailed
 
 INTERRUPTED = 130
 _WITH_VALUE = ("-C", "--project", "--format")
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = Session(format="json" if asks_for_json(given) else "human")
     try:
         with _terminated_as_interrupted(), warnings.catch_warnings():
+            warnings.showwarning = _noticing(session, warnings.showwarning)
             app(args=given, obj=session, prog_name="provetune")
     except SystemExit as stop:
         return _stopped(session, stop)
@@ -46,6 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _crashed(session, error)
     return 0
+
+
+def _noticing(session: Session, otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Notices of ours as warnings of the command line; other warnings as before."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+        if issubclass(category, Notice):
+            session.warn(str(message))
+        else:
+            otherwise(message, category, *place, **named)
+
+    return show
 
 
 def globals_first(arguments: Sequence[str]) -> list[str]:

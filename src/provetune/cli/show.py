@@ -28,6 +28,7 @@ def started_lines(started: Started, audit: str) -> list[Line]:
             f"task {started.task}{labels}, metric {started.metric}{columns}.",
             "bold",
         ),
+        *((line, "yellow") for line in started.left_out),
         (f"Next: correct the file where it is wrong, then {audit} reviews the rows.", ""),
     ]
 
@@ -45,6 +46,7 @@ def audit_lines(report: AuditReport, sources: Mapping[str, str], commands: tuple
             lines.append((f"  remedy: {finding.remedy}", ""))
     if report.tokens is not None:
         lines.append((_tokens_text(report.tokens), ""))
+    lines += [(text, "") for text in report.not_measured]
     warnings = sum(finding.severity == "warning" for finding in report.findings)
     labels = f" with {len(report.label_counts):,} labels" if report.label_counts else ""
     blocked = f"{len(report.blockers)} block{'s' if len(report.blockers) == 1 else ''}" if report.blockers else "nothing blocks"

@@ -15,6 +15,7 @@ import typer
 
 from provetune import __version__
 from provetune.cli.session import Format, Session, shown_path
+from provetune.errors import Notice
 
 if TYPE_CHECKING:
     from provetune.protocols import Progress
@@ -101,18 +102,24 @@ def _quiet_libraries(*, keep_download_bars: bool) -> None:
         os.environ.setdefault(name, value)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    warnings.simplefilter("once", Notice)
 
 
 @app.command()
 def init(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Examples: OpenAI chat or prompt/completion JSON lines, or CSV with named columns.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Examples: JSON of OpenAI, Alpaca, ShareGPT, Label Studio ...; CSV, xlsx, Parquet; hf:owner/name."
+        ),
     ],
     test: Annotated[Path | None, typer.Option(metavar="FILE", help="A test file of your own, sealed as it is.")] = None,
     task: Annotated[Task | None, typer.Option(help="What is to be written; guessed from the targets if not given.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the project; the file's if not given.")] = None,
     base: Annotated[str, typer.Option(help="Base model: starter, a folder, or a hub name such as Qwen/Qwen3-0.6B.")] = "starter",
+    prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the prompt; guessed from the names if not given.")] = None,
+    target: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the target; guessed from the names if not given.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write provetune.yaml anew if it is there.")] = False,
 ) -> None:
     """Look at a file of examples and write provetune.yaml."""
@@ -121,7 +128,8 @@ def init(
     from provetune.workflow.start import Wish, start_project
 
     session = ctx.ensure_object(Session)
-    wish = Wish(file, test, _TASKS[task] if task is not None else None, name, base)
+    columns = {part: column for part, column in (("prompt", prompt), ("target", target)) if column is not None}
+    wish = Wish(file, test, _TASKS[task] if task is not None else None, name, base, columns)
     started = start_project(session.folder, wish, asker(session), force=force)
     document = {"schema": "provetune.init/1", **asdict(started), "project_file": str(started.project_file)}
     session.result(
@@ -132,20 +140,60 @@ def init(
 
 
 @app.command()
-def audit(ctx: typer.Context, overrides: Overrides = None) -> None:
+def audit(
+    ctx: typer.Context,
+    overrides: Overrides = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Also train on growing parts of the rows, and say whether more examples would help.")
+    ] = False,
+    noise: Annotated[bool, typer.Option("--noise", help="With --curve: the same with 10 % and 20 % wrong targets, side by side.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --curve: a linear classifier stands in for the trainings.")] = False,
+    label_errors: Annotated[
+        bool, typer.Option("--label-errors", help="Look for wrong labels however many rows there are; up to 20,000 it is done anyway.")
+    ] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="List what can be mended without judgement; only --yes writes it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: write the mended rows to a new file; yours stays as it is.")] = False,
+) -> None:
     """Review the rows: what blocks, what to look at, how long they are. Exit code 5 if something blocks."""
+    if (noise or quick) and not curve:
+        raise typer.BadParameter("they belong to --curve: provetune audit --curve", param_hint="--noise, --quick")
+    if yes and not fix:
+        raise typer.BadParameter("it belongs to --fix: provetune audit --fix --yes", param_hint="--yes")
+    if fix:
+        return _fix(ctx.ensure_object(Session), overrides, write=yes)
+    from provetune.cli.audit import claims_lines
+    from provetune.cli.curve import curve_lines
     from provetune.cli.progress import shown_progress
     from provetune.cli.show import audit_lines
+    from provetune.report.claims import claims_with
+    from provetune.workflow.curve import curve_of
     from provetune.workflow.run import audit_project
 
     session = ctx.ensure_object(Session)
     with shown_progress(session.format) as progress:
         project = _opened(session, session.folder, overrides, progress)
-        report = audit_project(project)
+        report = audit_project(project, label_errors=label_errors)
+        measured = curve_of(project, quick=quick, noise=noise) if curve and not report.blockers else None
     sources = {example.id: example.source for example in project.examples}
     lines = audit_lines(report, sources, (session.command("audit"), session.command("run")))
-    session.result(lines, document=report.to_json(), essence=lines[-2][0])
+    lines = [*lines[:-2], *claims_lines(claims_with(report, measured)), *lines[-2:]]
+    if measured is not None:
+        lines = [*lines[:-1], *curve_lines(measured), lines[-1]]
+    session.result(lines, document=(measured or report).to_json(), essence=lines[-2][0])
     raise typer.Exit(5 if report.blockers else 0)
+
+
+def _fix(session: Session, overrides: Overrides, *, write: bool) -> None:
+    """The safe remedies: listed, or written to a new file."""
+    from provetune.cli.audit import fix_lines
+    from provetune.cli.progress import shown_progress
+    from provetune.workflow.mend import plan_fixes, write_fixed
+
+    with shown_progress(session.format) as progress:
+        project = _opened(session, session.folder, overrides, progress)
+        plan = write_fixed(project) if write else plan_fixes(project)[0]
+    lines = fix_lines(plan, (session.command("audit --fix --yes"), session.command("audit")))
+    session.result(lines, document=plan.to_json(), essence=plan.written.path if plan.written is not None else lines[-1][0])
 
 
 @app.command()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass
 class Node:
@@ -40,3 +43,33 @@ def _find_single_ways(node: Node) -> int:
         token = next(iter(node.following), None)
         node.rest = [] if token is None else [token, *(node.following[token].rest or [])]
     return total
+
+
+class ChoiceWalk:
+    """The way of one completion through a tree: as soon as one choice is left, its other tokens are forced."""
+
+    error: str | None = None
+
+    def __init__(self, root: Node, stop_ids: frozenset[int]) -> None:
+        self._node, self._stop_ids = root, stop_ids
+
+    @property
+    def forced(self) -> list[int]:
+        """Tokens that complete the only choice left."""
+        return self._node.rest or []
+
+    @property
+    def complete(self) -> bool:
+        """One choice is left."""
+        return self._node.rest is not None
+
+    def allowed(self, width: int) -> NDArray[np.bool_]:
+        """Which of `width` tokens lead on to a choice; a stop token where one ends."""
+        found = np.zeros(width, dtype=np.bool_)
+        found[list(self._node.following)] = True
+        found[list(self._stop_ids)] |= self._node.ends
+        return found
+
+    def take(self, token: int) -> None:
+        """Follow `token`."""
+        self._node = self._node.following[token]

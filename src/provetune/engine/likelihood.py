@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from provetune.chat import TokenRow
-from provetune.engine.forward import hidden_states, supervised, use_row_attention
+from provetune.engine.forward import hidden_states, supervised
+from provetune.engine.head import Head
 from provetune.engine.loss import CHUNK_ELEMENTS
-from provetune.engine.packing import pack_in_order
+from provetune.engine.packing import Group, PackSettings, pack_rows, rows_of
+from provetune.engine.padded import padded_loss
 
-PACK_TOKENS = 4096
+PACK_TOKENS = 2048
 
 
 @torch.no_grad()
@@ -21,22 +23,15 @@ def row_nats(model: Any, rows: Sequence[TokenRow], *, packed: bool = True) -> li
 
     With `packed=False` row by row, for a model that cannot keep packed rows apart.
     """
-    before = model.config._attn_implementation
-    if packed:
-        use_row_attention(model)
-    lengths = [len(row) for row in rows]
-    order = sorted(range(len(rows)), key=lambda row: (lengths[row], row))
+    if not packed:
+        return [float(padded_loss(model, [row], (Group(0, (0,)),), 1.0)) for row in rows]
     found = [0.0] * len(rows)
-    try:
-        for pack in pack_in_order(lengths, order, PACK_TOKENS if packed else 1):
-            together = [rows[row] for row in pack]
-            places, targets = supervised(together)
-            nats = _token_nats(model, hidden_states(model, together), places, targets)
-            parts = torch.split(nats, [row.label_count for row in together])
-            for row, part in zip(pack, parts, strict=True):
-                found[row] = float(part.double().sum())
-    finally:
-        model.config._attn_implementation = before
+    for pack in pack_rows(rows, range(len(rows)), PackSettings(PACK_TOKENS)):
+        places, targets = supervised(rows, pack)
+        numbers = rows_of(pack)
+        nats = _token_nats(Head.of(model), hidden_states(model, rows, pack), places, targets)
+        for row, part in zip(numbers, torch.split(nats, [rows[row].label_count for row in numbers]), strict=True):
+            found[row] = float(part.double().sum())
     return found
 
 
@@ -45,13 +40,13 @@ def mean_nats(model: Any, rows: Sequence[TokenRow], *, packed: bool = True) -> f
     return sum(row_nats(model, rows, packed=packed)) / sum(row.label_count for row in rows)
 
 
-def _token_nats(model: Any, states: torch.Tensor, places: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _token_nats(head: Head, states: torch.Tensor, places: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Negative log-likelihood of each target `[N]`, in float32, a bounded number of logits at a time."""
-    head = model.get_output_embeddings()
     rows = max(1, CHUNK_ELEMENTS // head.weight.shape[0])
+    places, targets = places.to(states.device), targets.to(states.device)
     parts = []
     for start in range(0, len(targets), rows):
         chunk = slice(start, start + rows)
-        logits = head(states.index_select(0, places[chunk].to(states.device))).float()
-        parts.append(torch.nn.functional.cross_entropy(logits, targets[chunk].to(states.device), reduction="none"))
+        logits = head.logits(states.index_select(0, places[chunk])).float()
+        parts.append(torch.nn.functional.cross_entropy(logits, targets[chunk], reduction="none"))
     return torch.cat(parts)

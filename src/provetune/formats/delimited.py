@@ -4,50 +4,52 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from provetune.errors import DataError
-from provetune.formats.row import RawRow, raw_row, single_turn
-from provetune.formats.text import did_you_mean, physical_lines, read_text
+from provetune.formats.row import Notes, Place, RawRow
+from provetune.formats.table import check_header, prompt_and_target, table_of, table_row, without_columns
+from provetune.formats.text import listed, physical_lines, text_lines
+from provetune.records.data import Example
 from provetune.spec import ColumnsSpec
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-PROMPT_NAMES = ("text", "prompt", "question", "input", "message", "utterance", "query", "body", "subject_body")
-TARGET_NAMES = (
-    *("label", "category", "target", "intent", "class", "queue"),
-    *("answer", "completion", "output", "response", "summary"),
-)
 _SNIFFED_RECORDS = 50
+_SNIFFED_LINES = 1_000
 
 
-def read_csv(path: Path, columns: ColumnsSpec) -> Iterator[RawRow]:
+def read_csv(path: Path, columns: ColumnsSpec, notes: Notes | None = None) -> Iterator[RawRow]:
     """One row per record under a header; the delimiter is found among comma, semicolon, tab and bar.
 
     Nothing is converted: `007`, `None` and `NA` stay as written. Where `columns` names no prompt or target, the one header
     name that is usual for it is taken. Raises DataError with `file:line` (the line where the record starts).
     """
-    text = read_text(path)
-    delimiter = sniff_delimiter(text, {columns.prompt, columns.target} - {None})
-    records = _records(text, delimiter, path)
+    notes = notes or Notes()
+    delimiter = sniff_delimiter(head_of(path), {columns.prompt, columns.target} - {None})
+    records = _records(text_lines(path), delimiter, path)
     header_line, header = next(records)
     names = [name.strip() for name in header]
     where = f"{path}:{header_line}"
-    _check_header(names, columns, where)
-    parts = (columns.prompt or _guess(names, "prompt", columns, where), columns.target or _guess(names, "target", columns, where))
+    check_header(names, columns, where)
+    parts = prompt_and_target(names, columns, where)
     for line, fields in records:
         if len(fields) != len(names):
             raise DataError(
-                f"{path}:{line}: found {len(fields)} fields, wanted {len(names)} ({', '.join(names)}); "
+                f"{path}:{line}: found {len(fields)} fields, wanted {len(names)} ({listed(names)}); "
                 f'put "..." around a field that holds a {DELIMITERS[delimiter]}'
             )
+        place = Place(f"{path}:{line}", line, columns, notes)
+        if "" in names and any(field.strip() and not name for name, field in zip(names, fields, strict=True)):
+            notes.part("cells of a column without a name", place.where)
         # a column without a name (a spreadsheet's row numbers) has no use
         cells = {name: field for name, field in zip(names, fields, strict=True) if name}
-        prompt, target = (cells[name] for name in parts)
-        if not (prompt.strip() and target.strip()):
-            part, name = ("completion", parts[1]) if prompt.strip() else ("prompt", parts[0])
-            raise DataError(f"{path}:{line}: empty {part} (column {name!r}); fill it in or remove the row")
-        yield raw_row(line, single_turn(prompt, target), cells=cells, columns=columns, used=parts)
+        yield table_row(cells, parts, place)
+
+
+def head_of(path: Path) -> str:
+    """The first lines of a file, enough to find the delimiter in."""
+    return "".join(itertools.islice(text_lines(path), _SNIFFED_LINES))
 
 
 def sniff_delimiter(text: str, wanted: Collection[str | None] = ()) -> str:
@@ -74,9 +76,9 @@ def _fit(text: str, delimiter: str, wanted: Collection[str | None]) -> tuple[boo
     return (set(wanted) <= {name.strip() for name in header}, len(header) > 1, even, len(header))
 
 
-def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _records(lines: Iterable[str], delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Records that are not blank, each with the physical line where it starts."""
-    reader = csv.reader(physical_lines(text), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         start = reader.line_num + 1
         try:
@@ -92,26 +94,29 @@ def _records(text: str, delimiter: str, path: Path) -> Iterator[tuple[int, list[
             yield start, fields
 
 
-def _check_header(names: Sequence[str], columns: ColumnsSpec, where: str) -> None:
-    found = ", ".join(names)
-    for name in names:
-        if name and names.count(name) > 1:
-            raise DataError(f"{where}: found column {name!r} twice in {found}; give each column its own name")
-    for wanted in (columns.prompt, columns.target, columns.id, columns.group, *columns.slice):
-        if wanted is not None and wanted not in names:
-            raise DataError(
-                f"{where}: column {wanted!r} is missing, found columns {found}; correct data.columns{did_you_mean(wanted, names)}"
-            )
+def write_csv(path: Path, examples: Iterable[Example], columns: ColumnsSpec, notes: Notes, *, delimiter: str = ",") -> int:
+    """A table with a header, in UTF-8; rows that it cannot hold are noted. Returns the number of rows."""
+    limit, written = csv.field_size_limit(), 0
+
+    def is_unfit(text: str) -> bool:
+        return "\0" in text or len(text) > limit
+
+    names, rows = table_of(examples, columns, notes)
+    names = without_columns(names, rows, is_unfit, notes)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        quoting = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        (quoting if _needs_quotes(names) else writer).writerow(names)
+        for example, cells in rows:
+            if any(map(is_unfit, cells.values())):
+                notes.row(f"a NUL character, or a text of more than {limit:,} characters", example.source)
+                continue
+            fields = [cells.get(name, "") for name in names]
+            (quoting if _needs_quotes(fields) else writer).writerow(fields)
+            written += 1
+    return written
 
 
-def _guess(names: Sequence[str], part: str, columns: ColumnsSpec, where: str) -> str:
-    usual = PROMPT_NAMES if part == "prompt" else TARGET_NAMES
-    taken = {columns.prompt, columns.target, columns.id, columns.group, *columns.slice}
-    matches = [name for name in names if name.casefold() in usual and name not in taken]
-    if len(matches) == 1:
-        return matches[0]
-    told = f"{' and '.join(map(repr, matches))} could each be" if matches else "no usual name is"
-    raise DataError(
-        f"{where}: {told} the {part} column, found columns {', '.join(names)}; "
-        "name both with data.columns, e.g. columns: {prompt: ..., target: ...}"
-    )
+def _needs_quotes(fields: list[str]) -> bool:
+    """Whether a field ends a line for others than Python's writer."""
+    return any("\r" in field for field in fields)

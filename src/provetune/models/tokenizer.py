@@ -10,7 +10,7 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 from transformers import AutoTokenizer
 
-from provetune.chat import template_fingerprint
+from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
 from provetune.records.candidate import ModelRef
@@ -35,13 +35,20 @@ class FolderTokenizer:
         self.stop_ids = self._find_stop_ids()
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
-        """The template's text; raises ModelError where the template refuses the roles."""
-        turns = [{"role": m.role, "content": m.content} for m in messages]
+        """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""
+        turns = [_turn(message) for message in messages]
+        tools = [json.loads(tool) for tool in tools_of(messages)] or None
         try:
-            text: str = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=open_turn)
+            text: str = self._tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=open_turn)
         except TemplateError as error:
             roles = ", ".join(m.role for m in messages)
             raise ModelError(f"the chat template refuses the turns ({roles}): {error}") from error
+        lost = left_out(messages, text)
+        if lost is not None:
+            raise ModelError(
+                f"the chat template drops {lost}, so it would be neither learned nor served; "
+                "choose a base model whose template renders it, or remove it from the rows"
+            )
         return text
 
     def encode(self, text: str) -> list[int]:
@@ -49,9 +56,24 @@ class FolderTokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as `encode` gives them; several times as fast, as the texts are shared out among the cores."""
+        if not texts:
+            return []
+        found = self._tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False)
+        ids: list[list[int]] = found["input_ids"]
+        return ids
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def to_json(self) -> str:
+        """The tokenizer in the format of `tokenizer.json`; raises ModelError where it is of another make."""
+        if not self._tokenizer.is_fast:
+            raise ModelError("the base model brings no tokenizer.json; completions cannot be held to a JSON schema")
+        text: str = self._tokenizer.backend_tokenizer.to_str()
         return text
 
     def _find_stop_ids(self) -> frozenset[int]:
@@ -68,6 +90,17 @@ class FolderTokenizer:
         if not stops:
             raise ModelError("the template ends an assistant turn without a special token and there is no eos token; nothing could stop")
         return frozenset(stops)
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    """A message as templates expect it: the arguments of a tool call are an object there."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    given = {"name": message.name, "tool_call_id": message.tool_call_id}
+    turn |= {key: value for key, value in given.items() if value is not None}
+    if message.tool_calls:
+        calls = [(call.id, {"name": call.name, "arguments": json.loads(call.arguments)}) for call in message.tool_calls]
+        turn["tool_calls"] = [{"type": "function", "function": call, **({"id": name} if name else {})} for name, call in calls]
+    return turn
 
 
 def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:

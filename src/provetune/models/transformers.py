@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from llguidance import LLTokenizer
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
@@ -14,19 +16,25 @@ from transformers.utils.logging import disable_progress_bar
 from provetune.chat import encode_prompt
 from provetune.engine import generation
 from provetune.engine.choices import choice_tree
+from provetune.engine.grammar import Grammar, vocabulary
+from provetune.engine.sampling import Sampling
+from provetune.engine.writing import Rules
 from provetune.errors import ModelError
 from provetune.protocols import Completion, Progress, Tokenizer
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
 
-def load_model(folder: Path, adapter: Path | None = None) -> Any:
-    """The model in float32 on a CPU, in its own dtype on a GPU; `adapter` is a PEFT folder (safetensors only)."""
+def load_model(folder: Path, adapter: Path | None = None, *, dtype: torch.dtype | None = None) -> Any:
+    """The model in `dtype`; where none is given, in float32 on a CPU and in its own dtype on a GPU.
+
+    `adapter` is a PEFT folder (safetensors only); its weights are float32 beside a bfloat16 base, too. Raises ModelError.
+    """
     disable_progress_bar()  # ours shows what is under way; a second bar would tear it
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.float32 if device == "cpu" else "auto"
+    wanted = dtype or (torch.float32 if device == "cpu" else "auto")
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=wanted, use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: the model could not be loaded ({error})") from error
     model = model.to(device)
@@ -36,7 +44,7 @@ def load_model(folder: Path, adapter: Path | None = None) -> Any:
 
 
 class TransformersGenerator:
-    """Greedy completions of one loaded model; prompts longer than the context are not measured."""
+    """Completions of one loaded model; prompts longer than the context are not measured."""
 
     def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
         self.model = model
@@ -47,18 +55,32 @@ class TransformersGenerator:
         ids = [encode_prompt(messages, self.tokenizer) for messages in prompts]
         limit = self.tokenizer.context_length - settings.max_new_tokens
         fitting = [place for place, row in enumerate(ids) if len(row) <= limit]
-        choices = choice_tree([self.tokenizer.encode(text) for text in settings.choices]) if settings.choices else None
         written = generation.generate(
             self.model,
             [ids[place] for place in fitting],
-            generation.Rules(self.tokenizer.stop_ids, settings.max_new_tokens, choices),
+            self._rules(settings),
             lambda done: progress("completions", done, len(fitting)),
         )
         found = {
-            place: Completion(self.tokenizer.decode(result.ids), len(ids[place]), len(result.ids), result.stopped)
+            place: Completion(
+                None if result.error else self.tokenizer.decode(result.ids), len(ids[place]), len(result.ids), result.stopped, result.error
+            )
             for place, result in zip(fitting, written, strict=True)
         }
         return [found.get(place) or self._too_long(len(row), limit) for place, row in enumerate(ids)]
+
+    def _rules(self, settings: GenerationSettings) -> Rules:
+        return Rules(
+            self.tokenizer.stop_ids,
+            settings.max_new_tokens,
+            choice_tree([self.tokenizer.encode(text) for text in settings.choices]) if settings.choices else None,
+            Grammar(self._vocabulary, settings.json_schema) if settings.json_schema is not None else None,
+            Sampling(settings.temperature, settings.top_p, settings.seed) if settings.temperature > 0 else None,
+        )
+
+    @cached_property
+    def _vocabulary(self) -> LLTokenizer:
+        return vocabulary(self.tokenizer.to_json(), self.tokenizer.stop_ids)
 
     @staticmethod
     def _too_long(length: int, limit: int) -> Completion:

@@ -28,7 +28,7 @@ BYTES_PER_WEIGHT = {
 BYTES_PER_TRAINED = {"fp32": 16, "bf16": 8}
 """Weight, gradient and AdamW's two states, per trained parameter."""
 
-PACK_TOKENS = 4096
+PACK_TOKENS = 1024
 """Most tokens that the training loop sends through the model at once."""
 
 LOSS_CHUNK = 2**22
@@ -86,23 +86,19 @@ def state_bytes(parameters: int, trained: int, *, method: TunedBy, precision: Pr
 def activation_bytes(shape: ModelShape, tokens: int, *, method: TunedBy, precision: Precision, adapted_inputs: int = 0) -> float:
     """What the forward pass of one pack keeps for the backward pass, all layers and the last norm; loss not included.
 
-    Per token and layer: two norms (input and normalised value in 32 bits, output as the next layer reads it),
-    queries, keys and values, the attended values before and after they are put back in row order, the four (plain
+    Per token and layer: two norms (input and normalised value in 32 bits; under bf16 a copy for each of the three and
+    two layers that read them),
+    queries, keys, values and the attended values, a log-sum for each head, the four (plain
     MLPs: two) MLP activations. `adapted_inputs` is the summed input width of LoRA's layers, which under bf16 keep
     a copy of their own.
     """
     width = BYTES_PER_WEIGHT[precision]
-    norm = (4 + 4 + (width if precision == "bf16" else 4 * (method == "full"))) * shape.hidden
-    attention = width * (3 * shape.heads + 2 * shape.kv_heads) * shape.head_dim + 4 * shape.heads
+    norm = (4 + 4 + 4 * (precision == "fp32" and method == "full")) * shape.hidden
+    read = width * (3 + shape.mlp_matrices - 1) * shape.hidden if precision == "bf16" else 0.0
+    attention = width * 2 * (shape.heads + shape.kv_heads) * shape.head_dim + 4 * shape.heads
     mlp = width * (4 if shape.mlp_matrices == 3 else 2) * shape.mlp
     adapters = width * adapted_inputs if method == "lora" and precision == "bf16" else 0.0
-    return tokens * (shape.layers * (2 * norm + attention + mlp + adapters) + norm)
-
-
-def score_bytes(shape: ModelShape, tokens: int, longest: int) -> float:
-    """Attention scores kept under bfloat16 on a CPU, where attention is two plain products, and repeated keys and values."""
-    width, repeated = BYTES_PER_WEIGHT["bf16"], 2 * (shape.heads - shape.kv_heads) * shape.head_dim
-    return width * tokens * shape.layers * (shape.heads * longest + repeated)
+    return tokens * (shape.layers * (2 * norm + read + attention + mlp + adapters) + norm)
 
 
 def loss_bytes(shape: ModelShape, tokens: int, *, method: TunedBy) -> float:
@@ -112,12 +108,12 @@ def loss_bytes(shape: ModelShape, tokens: int, *, method: TunedBy) -> float:
 
 
 def pack_tokens(longest: int, batch_size: int) -> int:
-    """Tokens of the largest pack: bounded by the loop's limit, by the rows of a step, and below by the longest row.
+    """Tokens of the largest pack: bounded by the loop's limit beside a shared prefix, and by the rows of a step.
 
     >>> pack_tokens(100, 16), pack_tokens(5000, 16), pack_tokens(1000, 16)
-    (1600, 5000, 4096)
+    (1124, 6024, 2024)
     """
-    return min(max(PACK_TOKENS, longest), longest * batch_size)
+    return min(PACK_TOKENS + longest, longest * batch_size)
 
 
 def trainable_parameters(request: PlanRequest, method: TunedBy) -> int:
@@ -138,7 +134,6 @@ def training_memory(request: PlanRequest, method: TunedBy, *, longest: int, batc
     allocated = max(
         state_bytes(request.model.parameters, trained, method=method, precision=precision)
         + activation_bytes(shape, tokens, method=method, precision=precision, adapted_inputs=inputs)
-        + (score_bytes(shape, tokens, longest) if on_cpu and precision == "bf16" else 0.0)
         + loss_bytes(shape, tokens, method=method)
         for precision in precisions
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from provetune.hashing import fingerprint
 from provetune.records.base import Frozen, Record
@@ -29,10 +29,26 @@ class ModelRef(Frozen):
 
 
 class GenerationSettings(Frozen):
-    """How a completion is written: greedy, up to `max_new_tokens` or a stop token; with `choices` it is one of these texts."""
+    """How a completion is written: up to `max_new_tokens` or a stop token, the likeliest token each time.
+
+    With `choices` it is one of these texts, with `json_schema` (a JSON Schema as text; its keys' order is the completion's) a value
+    of that schema. A `temperature` above 0 draws the tokens: from the softmax of logits / `temperature`, cut to the likeliest that
+    hold `top_p` of it, with `seed`.
+    """
 
     max_new_tokens: int = 32
     choices: tuple[str, ...] = ()
+    # what asks for nothing stays out of the JSON: older fingerprints keep their meaning
+    json_schema: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False, exclude_if=lambda value: value == 0)
+    top_p: float = Field(default=1.0, gt=0, le=1, exclude_if=lambda value: value == 1)
+    seed: int = Field(default=0, ge=0, exclude_if=lambda value: value == 0)
+
+    @model_validator(mode="after")
+    def _one_guide(self) -> Self:
+        if self.choices and self.json_schema is not None:
+            raise ValueError("found choices and json_schema; a completion can be held to one of them")
+        return self
 
 
 class Prompt(Frozen):

@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from provetune.records.base import Frozen, Record
+from provetune.stats.estimate import Estimate
 
 Role = Literal["system", "user", "assistant", "tool"]
 Severity = Literal["info", "warning", "blocker"]
+ClaimName = Literal["relevant", "diverse", "accurate", "unbiased", "enough"]
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a field is left out of what is written: older records lack it, and the fingerprint of a plain row stays."""
+    return value is None or value == () or value == {} or value is False
+
+
+class ToolCall(Frozen):
+    """A function that the assistant calls. `arguments` is a JSON object as text; `id` is empty where the file gives none."""
+
+    name: str
+    arguments: str
+    id: str = ""
 
 
 class Message(Frozen):
-    """One turn. `weight` 0 keeps an assistant turn out of the loss (OpenAI's key)."""
+    """One turn. `weight` 0 keeps an assistant turn out of the loss (OpenAI's key).
+
+    `tools` are the functions that may be called, one JSON Schema text each; they stand on the first message of a conversation, so
+    that they go wherever it goes. `developer` marks a system line that the file calls so.
+    """
 
     role: Role
     content: str
     weight: Literal[0, 1] = 1
+    name: str | None = Field(default=None, exclude_if=_is_empty)
+    tool_calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=_is_empty)
+    tool_call_id: str | None = Field(default=None, exclude_if=_is_empty)
+    tools: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+    developer: bool = Field(default=False, exclude_if=_is_empty)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What is at its default is not shown."""
+        shown = super().__repr_args__()
+        return ((name, value) for name, value in shown if name is None or value != type(self).model_fields[name].default)
+
+    @property
+    def text(self) -> str:
+        """The content, and below it each tool call as one line of JSON."""
+        calls = (f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}' for call in self.tool_calls)
+        return "\n".join(filter(None, (self.content, *calls))) if self.tool_calls else self.content
 
 
 class Example(Frozen):
     """One row in canonical form. The last message is the assistant turn that should be written.
 
-    `source` is where the row came from, as `file:line`; `group` ties rows that must not straddle the split.
+    `source` is where the row came from, as `file:line`; `group` ties rows that must not straddle the split. `meta` holds the other
+    columns as text; `extra` those that are no text (numbers, nested values), as they stood, so that they can be written back.
+    `rejected` is what a preference pair ranks below the last message; `desirable` is the mark of a single rated answer (KTO).
     """
 
     id: str
@@ -32,11 +72,15 @@ class Example(Frozen):
     group: str | None = None
     source: str = ""
     meta: dict[str, str] = Field(default_factory=dict)
+    rejected: tuple[Message, ...] = Field(default=(), exclude_if=_is_empty)
+    desirable: bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    parallel_tool_calls: bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    extra: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=_is_empty)
 
     @property
     def target(self) -> str:
-        """The text that should be written."""
-        return self.messages[-1].content
+        """The text that should be written; tool calls as JSON lines."""
+        return self.messages[-1].text
 
     @property
     def prompt_messages(self) -> tuple[Message, ...]:
@@ -46,7 +90,22 @@ class Example(Frozen):
     @property
     def prompt_text(self) -> str:
         """The user's words of the prompt, one turn a line (for similarity and display)."""
-        return "\n".join(m.content for m in self.prompt_messages if m.role != "system")
+        return "\n".join(m.text for m in self.prompt_messages if m.role != "system")
+
+    @property
+    def source_id(self) -> str:
+        """Id of the row that this one was made from, as its `source_id` says; its own id for an original."""
+        return self._mark("source_id") or self.id
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the row says of itself that it was made from another row or by a model (`synthetic`)."""
+        return self._mark("synthetic").strip().lower() not in ("", "false", "0", "no", "none")
+
+    def _mark(self, name: str) -> str:
+        nested = self.extra.get("meta")
+        value = self.meta.get(name) or (nested.get(name) if isinstance(nested, dict) else None)
+        return "" if value is None else str(value)
 
 
 class Dataset(Record):
@@ -61,14 +120,17 @@ class Dataset(Record):
 
 
 class Finding(Frozen):
-    """What one check saw. `example_ids` are the worst first, at most 50; `count` is the full number."""
+    """What one check saw. `example_ids` are the worst first, at most 50; `count` is the full number.
+
+    `observed` is what `threshold` limits: an Estimate with its interval where it is a share of the rows, else a plain number.
+    """
 
     check: str
     severity: Severity
     message: str
     count: int
     example_ids: tuple[str, ...] = ()
-    observed: float | None = None
+    observed: Estimate | float | None = None
     threshold: float | None = None
     remedy: str = ""
 
@@ -86,8 +148,25 @@ class TokenProfile(Frozen):
     context_length: int
 
 
+class Claim(Frozen):
+    """One of the five things that a data set should be. `what` says what `value` is, `limit` what it is held against.
+
+    `value` None means not measured, which is never a pass. `evidence_ids` are at most ten rows to look at, `measures` further
+    figures that the reason speaks of.
+    """
+
+    name: ClaimName
+    outcome: Outcome
+    reason: str
+    what: str = ""
+    value: Estimate | None = None
+    limit: float | None = None
+    evidence_ids: tuple[str, ...] = ()
+    measures: dict[str, Estimate] = Field(default_factory=dict)
+
+
 class AuditReport(Record):
-    """All findings about one data set, and what the next steps take from them."""
+    """All findings about one data set, and what the next steps take from them; `not_measured` says what nobody looked at."""
 
     SCHEMA: ClassVar[str] = "audit_report/1"
     dataset: str
@@ -97,6 +176,8 @@ class AuditReport(Record):
     findings: tuple[Finding, ...]
     tokens: TokenProfile | None
     groups: dict[str, str]
+    claims: tuple[Claim, ...] = ()
+    not_measured: tuple[str, ...] = ()
 
     @property
     def blockers(self) -> tuple[Finding, ...]:

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from provetune.records.base import Frozen, Record
 from provetune.records.candidate import Candidate
+from provetune.records.data import Outcome as Outcome
 from provetune.stats.estimate import Estimate
 
 Part = Literal["validation", "test"]
-Outcome = Literal["pass", "fail", "inconclusive"]
 DecisionOutcome = Literal["ship", "hold", "inconclusive"]
 RuleKind = Literal["beats_baseline", "not_worse_than", "at_least", "at_most", "audit"]
 

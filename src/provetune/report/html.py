@@ -15,6 +15,7 @@ from markupsafe import Markup
 from provetune.records.evaluation import Evidence
 from provetune.report import inputs as asked
 from provetune.report import sections, words
+from provetune.report.claims import CLAIM_WORDS, WORST_WORDS, claims_with, worst
 from provetune.report.inputs import ReportInputs
 from provetune.report.limits import limits
 from provetune.report.mistakes import find_mistakes
@@ -85,11 +86,17 @@ def _values(inputs: ReportInputs, detail: _Detail, embedded: Markup | None) -> d
         "reasons": sections.other_reasons(inputs),
         "ledger": sections.ledger(inputs),
         "findings": sections.findings_by_severity(inputs),
+        "claims": (claimed := claims_with(inputs.audit, inputs.curve)),
+        "worst_claim": WORST_WORDS[worst(claimed)],
+        "claim_words": CLAIM_WORDS,
         "left_out": sections.left_out_reasons(inputs),
         "labels": sections.label_rows(inputs),
         "opponents": sections.opponents(inputs),
         "mistakes": find_mistakes(inputs, shown=detail.examples, text_limit=detail.text),
         "limits": limits(inputs),
+        "augmentation": inputs.augmentation,
+        "curve": inputs.curve,
+        "curve_figure": None if inputs.curve is None else sections.curve_figure(inputs.curve),
         "evidence_sha256": hashlib.sha256(evidence.to_json().encode()).hexdigest(),
         "embedded": embedded,
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from provetune.records.augmentation import AugmentationReport
 from provetune.records.candidate import Plan, TrainingRun
+from provetune.records.curve import LearningCurve
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Comparison, Evaluation, Evidence
 from provetune.stats.estimate import Estimate
@@ -24,6 +26,8 @@ class ReportInputs:
     runs: tuple[TrainingRun, ...]
     examples: Mapping[str, Example]
     predictions: Mapping[str, Mapping[str, str | None]]
+    augmentation: AugmentationReport | None = None
+    curve: LearningCurve | None = None
 
 
 def evaluations_on_test(evidence: Evidence) -> tuple[Evaluation, ...]:

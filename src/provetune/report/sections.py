@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from provetune.records.candidate import Candidate, TrainingRun
+from provetune.records.curve import LearningCurve
 from provetune.records.data import Finding
 from provetune.report.inputs import (
     NOT_MEASURED,
@@ -84,6 +85,25 @@ def loss_figure(run: TrainingRun, place: int) -> Figure:
         "loss (nats per labelled token)",
     )
     return Markup(line_chart(series, text, best_step=run.best_step)), Markup(line_table(series, text))
+
+
+def curve_figure(curve: LearningCurve) -> Figure:
+    """The metric at each number of training rows, with the curves of planted wrong targets where they were measured."""
+    arms = [("as they are", curve.points), *((f"{100 * arm.share:.0f} % wrong targets", arm.points) for arm in curve.noisy)]
+    series = [
+        Series(name, tuple((float(p.rows), p.value.value) for p in points if p.value.value is not None), True) for name, points in arms
+    ]
+    if curve.prompt is not None and curve.prompt.value is not None:
+        ends = (float(curve.points[0].rows), float(curve.points[-1].rows))
+        series.append(Series("best prompt, no training row", tuple((end, curve.prompt.value) for end in ends)))
+    text = ChartText(
+        "learning-curve",
+        f"{curve.metric} on the validation rows by number of training rows",
+        f"Measured at {len(curve.points)} sizes, {curve.candidate}.",
+        "training rows",
+        curve.metric,
+    )
+    return Markup(line_chart(series, text)), Markup(line_table(series, text))
 
 
 def ledger(inputs: ReportInputs) -> tuple[OpeningLine, ...]:

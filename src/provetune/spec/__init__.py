@@ -1,6 +1,6 @@
 """What the user wants: the project file, parsed once.
 
-`model` holds the tree of frozen models, `parts` its sections that nothing acts on yet, `text` reads YAML, `write` writes it.
+`model` holds the tree of frozen models, `parts` its smaller sections, `text` reads YAML, `write` writes it.
 """
 
 from provetune.spec.model import (
@@ -21,6 +21,7 @@ from provetune.spec.model import (
     resolve_metric,
     unavailable,
 )
+from provetune.spec.parts import PersonalDataSpec
 
 __all__ = [
     "AuditSpec",
@@ -31,6 +32,7 @@ __all__ = [
     "DataSpec",
     "FailOnSpec",
     "LoraSpec",
+    "PersonalDataSpec",
     "ProjectSpec",
     "ProveSpec",
     "SplitSpec",

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from provetune.spec.parts import (
     NOT_YET,
+    AugmentSpec,
     Count,
     HumanSpec,
     Names,
@@ -33,10 +34,15 @@ Auto = Literal["auto"]
 TaskType = Literal["classify", "extract", "generate", "chat"]
 Metric = Literal["auto", "accuracy", "f1_macro", "exact_match", "rouge_l"]
 BaselineName = Literal["zero-shot", "few-shot", "chain-of-thought", "role"]
+# fmt: off
+DataFormat = Literal[
+    "auto", "chat", "prompt-completion", "preference", "alpaca", "sharegpt", "csv", "xlsx", "parquet", "datasets",
+    "label-studio", "argilla", "vertex", "bedrock",
+]
+# fmt: on
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
 
 AVAILABLE_VALUES: dict[str, tuple[str, ...]] = {
-    "data.format": ("auto", "chat", "prompt-completion", "csv"),
     "baselines.name": ("zero-shot", "few-shot"),
     "baselines.pick": ("random",),
     "train.method": ("auto", "lora", "full"),
@@ -91,13 +97,13 @@ class DataSpec(SpecPart):
 
     path: str = Field(min_length=1)
     test: str | None = None
-    format: Literal["auto", "chat", "prompt-completion", "csv", "alpaca", "sharegpt", "parquet"] = "auto"
+    format: DataFormat = "auto"
     columns: ColumnsSpec = ColumnsSpec()
     split: SplitSpec = SplitSpec()
     leaked_rows: Literal["leave-out", "forbid"] = "leave-out"
     licence: str = "unknown"
     near_duplicates: Annotated[NearDuplicatesSpec | None, NOT_YET] = None
-    pii: Annotated[PersonalDataSpec | None, NOT_YET] = None
+    pii: PersonalDataSpec | None = None
 
 
 class FailOnSpec(SpecPart):
@@ -110,10 +116,11 @@ class FailOnSpec(SpecPart):
 
 
 class AuditSpec(SpecPart):
-    """When the audit blocks and when it warns."""
+    """When the audit blocks and when it warns; `embedding` is the folder of a static embedding model (none: TF-IDF)."""
 
     fail_on: FailOnSpec = FailOnSpec()
     warn_on: WarnOnSpec = WarnOnSpec()
+    embedding: str | None = None
 
 
 class BaseSpec(SpecPart):
@@ -126,13 +133,13 @@ class BaseSpec(SpecPart):
 
 
 class TaskSpec(SpecPart):
-    """What is to be written for each example. The key of `schema_file` is `schema`."""
+    """What is to be written for each example. The key of `schema_file` is `schema`: a JSON Schema that the audit holds targets against."""
 
     type: TaskType
     labels: Auto | list[str] = "auto"
     system: str | None = None
     max_new_tokens: Count | Auto = "auto"
-    schema_file: Annotated[str | None, NOT_YET] = Field(default=None, alias="schema")
+    schema_file: str | None = Field(default=None, alias="schema")
 
 
 _ANY_NAME = WithJsonSchema({"anyOf": [{"enum": ["zero-shot", "few-shot", "chain-of-thought", "role"]}, {"type": "string"}]})
@@ -231,6 +238,7 @@ class ProjectSpec(SpecPart):
     purpose: str = ""
     data: Annotated[DataSpec, BeforeValidator(_under("path"), json_schema_input_type=DataSpec | str)]
     audit: AuditSpec = AuditSpec()
+    augment: AugmentSpec = AugmentSpec()
     base: Annotated[BaseSpec, BeforeValidator(_under("model"), json_schema_input_type=BaseSpec | str)] = BaseSpec()
     task: Annotated[TaskSpec, BeforeValidator(_under("type"), json_schema_input_type=TaskSpec | TaskType)]
     metric: Metric = "auto"

@@ -1,4 +1,4 @@
-"""The ground of the project file's models, and the sections that this version reads but does not act on yet."""
+"""The ground of the project file's models, its smaller sections, and those that this version reads but does not act on yet."""
 
 from __future__ import annotations
 
@@ -34,6 +34,20 @@ class SpecPart(BaseModel):
         if isinstance(value, bool) and cls.model_fields[field.field_name].annotation is not bool:
             raise ValueError("found true or false; YAML reads yes, no, on and off so: put a text in quotes")
         return value
+
+
+AugmentKind = Literal["edit", "swap", "paraphrase"]
+
+
+class AugmentSpec(SpecPart):
+    """Rows made from training rows, after the split: of which kinds (none makes none), and the largest share of them in training."""
+
+    kinds: Annotated[list[AugmentKind], BeforeValidator(as_list, json_schema_input_type=list[AugmentKind] | AugmentKind)] = Field(
+        default_factory=list
+    )
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.5
+    copies: Count = 1
+    seed: int = 7
 
 
 class NearDuplicatesSpec(SpecPart):

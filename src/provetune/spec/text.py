@@ -15,6 +15,9 @@ from provetune.errors import SpecError
 from provetune.spec.model import ProjectSpec, unavailable
 from provetune.spec.parts import SpecPart
 
+SPEC_FILE = "provetune.yaml"
+"""Name of the project file in its folder."""
+
 KeyPath = tuple[str | int, ...]
 
 SHORT_FORMS = {"data": "path", "base": "model", "task": "type"}

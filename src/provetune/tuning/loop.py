@@ -11,15 +11,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
 
 from provetune.chat import TokenRow
-from provetune.engine.forward import pack_loss
-from provetune.engine.packing import plan_epoch
+from provetune.engine.attention import ATTENTION_NAME
+from provetune.engine.forward import attention, pack_loss
+from provetune.engine.packing import PackSettings, pack_rows, plan_epoch
+from provetune.engine.padded import padded_loss
 from provetune.errors import TrainingDiverged
 from provetune.tuning.checkpoint import CheckpointFolder, Tensors
 
@@ -33,7 +37,8 @@ class LoopSettings:
     learning_rate: float
     epochs: int
     rows_per_step: int
-    max_tokens: int = 4096
+    max_tokens: int = 1024
+    packed: bool = True
     warmup_share: float = 0.05
     decay_share: float = 1.0
     weight_decay: float = 0.0
@@ -105,7 +110,8 @@ class Trainer:
     def __init__(self, model: Any, rows: Sequence[TokenRow], settings: LoopSettings, folder: CheckpointFolder, hooks: Hooks) -> None:
         self.rows, self.settings, self.folder, self.hooks = rows, settings, folder, hooks
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
-        self.lengths = [len(row) for row in rows]
+        self.loss = pack_loss if settings.packed else padded_loss
+        self.attention = partial(attention, model, ATTENTION_NAME) if settings.packed else nullcontext
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
         matrices = [p for p in self.trainable.values() if p.ndim >= 2]
         vectors = [p for p in self.trainable.values() if p.ndim < 2]
@@ -113,8 +119,10 @@ class Trainer:
             {"params": matrices, "weight_decay": settings.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=1e-8)
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=1e-8, fused=True)
+        model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        # accelerate puts its autocast around `forward` for good; here it is on in training steps only
+        self.model = self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         self.steps_per_epoch = math.ceil(len(rows) / settings.rows_per_step)
         self.total_steps = self.steps_per_epoch * settings.epochs
         self.evaluate_at = {
@@ -131,9 +139,9 @@ class Trainer:
         saved_at = time.monotonic()
         while self.state.step < self.total_steps and self.state.stopped_because is None:
             epoch, offset = divmod(self.state.step, self.steps_per_epoch)
-            plan = plan_epoch(self.lengths, self.settings.rows_per_step, self.settings.max_tokens, self.settings.seed, epoch)
-            for packs in plan[offset:]:
-                self._optimizer_step(packs)
+            plan = plan_epoch(len(self.rows), self.settings.rows_per_step, self.settings.seed, epoch)
+            for numbers in plan[offset:]:
+                self._optimizer_step(numbers)
                 evaluated = self.state.step in self.evaluate_at
                 if evaluated:
                     self._evaluate()
@@ -151,21 +159,22 @@ class Trainer:
                 self.trainable[name].copy_(value)
         return self.state
 
-    def _optimizer_step(self, packs: list[list[int]]) -> None:
+    def _optimizer_step(self, numbers: list[int]) -> None:
         started = time.monotonic()
         state, settings = self.state, self.settings
         torch.manual_seed(settings.seed * 1_000_003 + state.step)
         rate = learning_rate_at(state.step, self.total_steps, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        rows = [self.rows[i] for pack in packs for i in pack]
+        rows = [self.rows[number] for number in numbers]
         labels = sum(row.label_count for row in rows)
         total = 0.0
         self.model.train()
-        for pack in packs:
-            with self.accelerator.autocast():
-                loss = pack_loss(self.model, [self.rows[i] for i in pack], labels)
-            self.accelerator.backward(loss)
+        for pack in pack_rows(self.rows, numbers, PackSettings(settings.max_tokens, share=settings.packed)):
+            with self.attention():  # a checkpointed layer runs again in the backward pass
+                with self.accelerator.autocast():
+                    loss = self.loss(self.model, self.rows, pack, labels)
+                self.accelerator.backward(loss)
             total += float(loss.detach())
         norm = float(self.accelerator.clip_grad_norm_(self.trainable.values(), settings.max_grad_norm))
         if not (math.isfinite(total) and math.isfinite(norm)):

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from provetune.chat import TokenRow, encode_training, prompt_messages
-from provetune.engine.forward import head_is_plain, rows_stay_apart, use_row_attention
+from provetune.engine.checkpointing import activation_budget, checkpoint_layers, layers_within
+from provetune.engine.forward import refusal
 from provetune.engine.likelihood import mean_nats
 from provetune.engine.machine import fast_bf16
-from provetune.errors import DataError, ModelError
+from provetune.errors import DataError
 from provetune.hashing import folder_sha256
 from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.protocols import Progress, Tokenizer
@@ -27,6 +28,8 @@ from provetune.tuning.checkpoint import CheckpointFolder, flush
 from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
 from provetune.tuning.methods import METHODS
 
+PACK_TOKENS = PADDED_TOKENS = 1024
+"""Most tokens that travel through the model at once, packed and padded."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja")
 Hyperparameters = dict[str, float | int | str]
 
@@ -82,9 +85,8 @@ def tune(request: TuneRequest) -> TrainingRun:
     model = METHODS[request.method](load_model(request.base_folder), request.hyperparameters)
     choices = _measured_choices(request, model, rows)
     torch.set_num_threads(int(choices["threads"]))
-    packed = bool(choices["packed"])
-    if packed:
-        use_row_attention(model)
+    packed = choices["packed"] == "yes"
+    checkpoint_layers(model, int(choices["checkpointed_layers"]))
     folder = CheckpointFolder(request.checkpoints)
     resumed = int(folder.newest() is not None)
 
@@ -112,7 +114,8 @@ def _loop_settings(request: TuneRequest, choices: dict[str, str | int | bool]) -
         learning_rate=float(values["learning_rate"]),
         epochs=int(values["epochs"]),
         rows_per_step=int(values["batch_size"]),
-        max_tokens=4096 if choices["packed"] else 1,
+        max_tokens=PACK_TOKENS if choices["packed"] == "yes" else PADDED_TOKENS,
+        packed=choices["packed"] == "yes",
         weight_decay=float(values.get("weight_decay", 0.0)),
         patience=int(values.get("patience", 0)),
         precision="bf16" if choices["precision"] == "bf16" else "no",
@@ -126,18 +129,16 @@ def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]
     if file.is_file():
         saved: dict[str, str | int | bool] = json.loads(file.read_text())
         return saved
-    by_length = sorted(rows, key=len)
-    if not head_is_plain(model, by_length[0]):
-        raise ModelError(
-            f"{request.model.name}: this architecture changes its logits behind the language-model head (bias, scale or soft cap), "
-            "which the training loss does not follow; choose another base.model"
-        )
-    # the longest row shows a sliding window that short rows fit into
-    few = by_length[:3] + by_length[3:][-1:]
+    refused = refusal(model, rows)
+    bf16 = fast_bf16()
+    longest = PACK_TOKENS + max(map(len, rows))
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        checkpointed = 0 if refused else layers_within(model, rows, longest, activation_budget(model))
     choices: dict[str, str | int | bool] = {
         "threads": torch.get_num_threads(),
-        "precision": "bf16" if fast_bf16() else "fp32",
-        "packed": rows_stay_apart(model, few),
+        "precision": "bf16" if bf16 else "fp32",
+        "packed": "yes" if refused is None else f"no: {refused}",
+        "checkpointed_layers": checkpointed,
     }
     request.checkpoints.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")

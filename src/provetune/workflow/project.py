@@ -19,11 +19,14 @@ from provetune.models.tokenizer import FolderTokenizer, model_ref
 from provetune.protocols import Progress
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Dataset, Example
+from provetune.records.fixes import FixPlan
 from provetune.spec import ProjectSpec, resolve_metric
+from provetune.spec.text import SPEC_FILE as SPEC_FILE
 from provetune.spec.text import load_spec
 from provetune.store import Store, content_sha256, write_atomic
 
-SPEC_FILE = "provetune.yaml"
+ORIGIN = ".origin.json"
+"""Beside a data file that `audit --fix` made stands, with this ending, the record of how."""
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "torch", "peft", "accelerate")
 
 
@@ -79,12 +82,20 @@ def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> 
         examples=examples,
         given_test=given,
         labels=labels,
-        dataset=Dataset(path=spec.data.path, rows_sha256=content_sha256(examples), count=len(examples)),
+        dataset=_dataset(folder, spec.data.path, examples),
         base_folder=base_folder,
         tokenizer=tokenizer,
         model=model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer),
         progress=progress,
     )
+
+
+def _dataset(folder: Path, path: str, examples: Sequence[Example]) -> Dataset:
+    """The record of the rows; with parent and change where `audit --fix` made the file and nobody has touched it since."""
+    found = Dataset(path=path, rows_sha256=content_sha256(examples), count=len(examples))
+    origin = (folder / path).with_name(f"{Path(path).name}{ORIGIN}")
+    made = FixPlan.from_json(origin.read_text(encoding="utf-8")).written if origin.is_file() else None
+    return made if made is not None and made.rows_sha256 == found.rows_sha256 else found
 
 
 def _check_test_labels(given: Sequence[Example], labels: tuple[str, ...], spec: ProjectSpec) -> None:

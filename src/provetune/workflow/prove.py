@@ -12,6 +12,7 @@ from provetune.errors import EvidenceError
 from provetune.evaluation import compare, confidence_at
 from provetune.gate import Measured, decide
 from provetune.protocols import Generator
+from provetune.records.augmentation import AugmentationReport
 from provetune.records.candidate import Candidate, Plan, TrainingRun
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Comparison, Decision, Evaluation, Evidence, GateRule, Opening, Prediction
@@ -20,6 +21,7 @@ from provetune.report.inputs import ReportInputs
 from provetune.scoring import estimate_of
 from provetune.store import lines_of, write_atomic
 from provetune.workflow import steps
+from provetune.workflow.curve import stored_curve
 from provetune.workflow.project import Project, environment
 
 
@@ -34,6 +36,7 @@ class Results:
     on_validation: tuple[Evaluation, ...]
     rules: tuple[GateRule, ...]
     fixed: dict[str, str]
+    augmentation: AugmentationReport | None = None
 
 
 def prove(
@@ -49,6 +52,7 @@ def prove(
     )
     measured = _measured(on_test, champion.name, (tuple(f.check for f in results.audit.blockers), number, confidence))
     decision = decide(results.rules, measured)
+    asides = {"augmentation": results.augmentation, "learning-curve": stored_curve(project)}
     evidence = Evidence(
         project=project.spec.name,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -67,7 +71,8 @@ def prove(
             "audit": results.audit.fingerprint,
             "split": results.split.fingerprint,
             "plan": results.plan.fingerprint,
-            **{f"tuning-{r.method}": r.fingerprint for r in results.runs},
+            **{f"tuning-{Path(r.weights_folder).name}": r.fingerprint for r in results.runs},
+            **{name: record.fingerprint for name, record in asides.items() if record is not None},
         },
     )
     return decision, *_write(project, results, evidence, rows)
@@ -115,7 +120,10 @@ def _write(project: Project, results: Results, evidence: Evidence, rows: Sequenc
     if before is not None and report_file.is_file() and _same(before, evidence):
         return report_file, evidence_file
     predictions = {e.candidate.name: _texts(project.folder / e.predictions_file) for e in evidence.evaluations if e.part == "test"}
-    inputs = ReportInputs(evidence, results.audit, results.split, results.plan, results.runs, {e.id: e for e in rows}, predictions)
+    tests = {e.id: e for e in rows}
+    inputs = ReportInputs(
+        evidence, results.audit, results.split, results.plan, results.runs, tests, predictions, results.augmentation, stored_curve(project)
+    )
     write_atomic(evidence_file, evidence.to_json())
     write_atomic(report_file, render_report(inputs))
     project.store.event("decided", outcome=evidence.decision.outcome)

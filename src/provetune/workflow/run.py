@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from provetune.errors import SpecError
 from provetune.hashing import canonical_json, fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.linear import LinearClassifier
+from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import AuditReport, Example, Split
@@ -18,6 +20,7 @@ from provetune.records.evaluation import Decision, Evaluation
 from provetune.scoring import Yardstick
 from provetune.store import StepKey, content_sha256, write_atomic
 from provetune.workflow import steps
+from provetune.workflow.augment_arm import SUFFIX, augmentation_report, augmented_rows
 from provetune.workflow.project import Project, begin_run, environment, need_torch
 from provetune.workflow.prove import Results, prove
 
@@ -32,11 +35,11 @@ class Outcome:
     evidence: Path
 
 
-def audit_project(project: Project) -> AuditReport:
-    """The first step alone."""
+def audit_project(project: Project, *, label_errors: bool = False) -> AuditReport:
+    """The first step alone; `label_errors` asks for the slow search for wrong labels whatever the number of rows."""
     with project.store.locked():
         begin_run(project)
-        return steps.audit_project(project)
+        return steps.audit_project(project, label_errors=label_errors)
 
 
 def run_project(project: Project, *, train: bool = True) -> Outcome:
@@ -52,7 +55,8 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
         validation = steps.tied_together([rows[i] for i in split.validation_ids])
         plan = steps.plan_project(project, split, train_rows)
         settings = steps.generation_settings(project, train_rows)
-        base = LazyGenerator(lambda: _load(project, None, None))
+        responses = ResponseCache(project.folder / ".provetune" / "responses.sqlite")
+        base = CachedGenerator(LazyGenerator(lambda: _load(project, None, None)), responses, _identity(project))
 
         prompts = steps.prompt_candidates(project, train_rows, settings)
         rules = steps.gate_rules(project, list(prompts))
@@ -72,30 +76,37 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
             looked_at.append(steps.evaluate(project, candidate, linear, validation, "validation"))
             chosen.append((candidate, linear))
 
+        augmented = augmented_rows(project, split, train_rows, base)
+        arms = {"": train_rows} if augmented is None else {"": train_rows, SUFFIX: augmented.rows}
         runs, tuned = [], []
-        for method in plan.chosen:
-            training = _train(project, _Recipe(method, plan, split, settings, train_rows, validation), allowed=train)
-            candidate, generator = _tuned(project, training, settings)
+        for method, (suffix, arm) in product(plan.chosen, arms.items()):
+            recipe = _Recipe(f"{method}{suffix}", method, plan, split, settings, arm, validation, len(plan.chosen) * len(arms))
+            training = _train(project, recipe, allowed=train)
+            candidate, generator = _tuned(project, training, recipe, responses)
             runs.append(training)
             tuned.append((steps.evaluate(project, candidate, generator, validation, "validation"), candidate, generator))
-        looked_at += [evaluation for evaluation, _, _ in tuned]
+        measured_arms = [evaluation for evaluation, _, _ in tuned]
+        looked_at += measured_arms
+        augmentation = None if augmented is None else augmentation_report(project, augmented, measured_arms)
         _, champion, generator = max(tuned, key=lambda found: steps.score(project, found[0]))
         chosen.append((champion, generator))
         _keep_weights(project, champion)
 
-        results = Results(review, split, plan, tuple(runs), tuple(looked_at), rules, fixed)
+        results = Results(review, split, plan, tuple(runs), tuple(looked_at), rules, fixed, augmentation)
         decision, report, evidence = prove(project, results, chosen, champion)
         return Outcome(decision, project.store.current, report, evidence)
 
 
 @dataclass(frozen=True)
 class _Recipe:
+    name: str
     method: Method
     plan: Plan
     split: Split
     settings: GenerationSettings
     train: Sequence[Example]
     validation: Sequence[Example]
+    trainings: int
 
 
 def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
@@ -103,7 +114,7 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
 
     method, plan, store = recipe.method, recipe.plan, project.store
     candidate = Candidate(
-        name=f"tuned-{method}",
+        name=f"tuned-{recipe.name}",
         kind="full" if method == "full" else "adapter",
         prompt=steps.PLAIN,
         generation=recipe.settings,
@@ -114,7 +125,7 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
         "recipe": fingerprint([method, plan.hyperparameters[method], seed, project.metric, candidate.fingerprint]),
         "model": fingerprint(project.model.model_dump(mode="json")),
     }
-    checkpoints = store.current / "checkpoints" / method
+    checkpoints = store.current / "checkpoints" / recipe.name
     hours = project.spec.budget.max_hours
 
     def make() -> TrainingRun:
@@ -133,15 +144,15 @@ def _train(project: Project, recipe: _Recipe, *, allowed: bool) -> TrainingRun:
             hyperparameters=plan.hyperparameters[method],
             seed=seed,
             checkpoints=checkpoints,
-            out=store.current / "weights" / method,
-            max_seconds=hours * 3600 / len(plan.chosen) if hours else float("inf"),
+            out=store.current / "weights" / recipe.name,
+            max_seconds=hours * 3600 / recipe.trainings if hours else float("inf"),
             environment=environment(),
             progress=project.progress,
         )
         made = tune(request)
         return made.model_copy(update={"weights_folder": str(Path(made.weights_folder).relative_to(project.folder))})
 
-    found = store.once(StepKey(f"tuning-{method}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
+    found = store.once(StepKey(f"tuning-{recipe.name}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
     shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
     return found
 
@@ -152,20 +163,29 @@ def _intact(project: Project, training: TrainingRun) -> bool:
     return folder.is_dir() and folder_sha256(folder, [".safetensors"]) == training.weights_sha256
 
 
-def _tuned(project: Project, training: TrainingRun, settings: GenerationSettings) -> tuple[Candidate, Generator]:
+def _tuned(project: Project, training: TrainingRun, recipe: _Recipe, responses: ResponseCache) -> tuple[Candidate, Generator]:
     """The candidate as it would ship: its weights read back from disk."""
     full = training.method == "full"
     candidate = Candidate(
-        name=f"tuned-{training.method}",
+        name=f"tuned-{recipe.name}",
         kind="full" if full else "adapter",
         prompt=steps.PLAIN,
-        generation=settings,
+        generation=recipe.settings,
         model=project.model,
         weights_folder=training.weights_folder,
         weights_sha256=training.weights_sha256,
     )
     folder = project.folder / training.weights_folder
-    return candidate, LazyGenerator(lambda: _load(project, None if full else folder, folder if full else None))
+    generator = LazyGenerator(lambda: _load(project, None if full else folder, folder if full else None))
+    return candidate, CachedGenerator(generator, responses, _identity(project, training))
+
+
+def _identity(project: Project, training: TrainingRun | None = None) -> Identity:
+    """Who answers: the base model, or what was tuned; every file beside the weights decides an answer, too."""
+    beside = folder_sha256(project.base_folder, [".json", ".jinja", ".model"])
+    base, tuned = project.model.weights_sha256, "" if training is None else training.weights_sha256
+    full = training is not None and training.method == "full"
+    return Identity(tuned if full else base, "" if full else tuned, fingerprint([project.model.template, beside]))
 
 
 def _load(project: Project, adapter: Path | None, full: Path | None) -> Generator:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import itertools
 import json
 import os
 import re
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from provetune.errors import DataError, FolderError, SpecError
-from provetune.formats.delimited import PROMPT_NAMES, TARGET_NAMES, sniff_delimiter
 from provetune.formats.detection import detect
-from provetune.formats.jsonl import objects, parse_object
-from provetune.formats.row import RawRow
-from provetune.formats.text import physical_lines, read_text
+from provetune.formats.hub import hub_name
+from provetune.formats.part import joined
+from provetune.formats.peek import named_cells, parts_named
+from provetune.formats.row import Notes, RawRow
+from provetune.formats.table import PROMPT_NAMES, TARGET_NAMES
+from provetune.formats.text import quoted
 from provetune.load import guess_task, labels_of, load, read_rows
 from provetune.spec import ColumnsSpec, DataSpec, ProjectSpec, TaskSpec, json_schema, resolve_metric
 from provetune.spec.model import TaskType
@@ -44,25 +43,41 @@ GROUP_NAMES = (
     "thread_id",
 )
 """Columns whose equal values tie rows together, so that they do not straddle the split."""
-_LOOKED_AT = 1_000
 _SHORT_WORDS = 6
 _UNSURE = (0.2, 0.6)
 """Shares of distinct short targets between which a file may be labels or free text."""
 
 Ask = Callable[[str, Sequence[str], str], str]
 """`ask(question, choices, best guess)` -> the choice; who cannot ask returns the guess."""
-Cells = list[dict[str, str]]
+
+# what the readers advise for a project file that is not there yet -> what helps now
+_ADVICE = (
+    ("name both with data.columns, e.g. columns: {prompt: ..., target: ...}", "name both with --prompt NAME and --target NAME"),
+    ("name another column with data.columns.id", "rename the column if it is no id"),
+    ("name one with data.columns.target", "name one with --target NAME"),
+    ("; correct data.columns", "; correct --prompt or --target"),
+    ("; change the row or data.columns", "; change the row"),
+    ("data.columns.prompt: found", "--prompt: found"),
+    ("data.columns.target: found", "--target: found"),
+    ("; remove it or set data.format", "; remove the option"),
+    ("with data.columns", "with --prompt NAME and --target NAME"),
+    ("check data.path", "check the name"),
+    ("set task.type to chat", "repeat with --task chat"),
+    ("set task.type", "repeat with --task"),
+)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the user gave: files as seen from the current folder; None is to be guessed."""
+    """What the user gave: files as seen from the current folder; None is to be guessed. `train` goes into the project file as it is."""
 
     data: Path
     test: Path | None = None
     task: TaskType | None = None
     name: str | None = None
     base: str = "starter"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,7 @@ class Started:
     labels: int
     columns: dict[str, str]
     metric: str
+    left_out: tuple[str, ...] = ()
 
 
 def start_project(folder: Path, wish: Wish, ask: Ask, *, force: bool = False) -> Started:
@@ -89,71 +105,83 @@ def start_project(folder: Path, wish: Wish, ask: Ask, *, force: bool = False) ->
     project_file = folder / SPEC_FILE
     if project_file.exists() and not force:
         raise SpecError(f"{project_file}: is there already; `provetune init --force` writes it anew, `provetune -C DIR init` elsewhere")
-    columns = choose_columns(wish.data, ask)
-    data = DataSpec(path=str(wish.data), columns=ColumnsSpec.model_validate(columns))
-    rows = list(read_rows(wish.data, data))
-    task = TaskSpec(type=wish.task or choose_task(rows, ask))
-    examples = load(wish.data, data, task)
-    if wish.test is not None:
-        load(wish.test, data, task)
+    notes = Notes()
+    try:
+        path = choose_part(wish.data, ask)
+        columns = choose_columns(path, ask, wish.columns)
+        data = DataSpec(path=str(path), columns=ColumnsSpec.model_validate(columns))
+        rows = list(read_rows(path, data))
+        task = TaskSpec(type=wish.task or (choose_task(rows, ask) if rows else "generate"))  # load says what no rows mean
+        examples = load(path, data, task, notes)
+        if wish.test is not None:
+            load(wish.test, data, task)
+    except (DataError, SpecError) as error:
+        raise type(error)(advice_at_start(str(error))) from error
     spec = _checked(ProjectSpec(version=1, name="draft", data=data, task=task), wish)
     need_writable(folder)
     test = relative_to_project(wish.test, folder) if wish.test is not None else None
-    written = data.model_copy(update={"path": relative_to_project(wish.data, folder), "test": test})
-    text = minimal_yaml(spec.name, written, task.type, resolve_metric(spec))
+    written = data.model_copy(update={"path": relative_to_project(path, folder), "test": test})
+    text = _with_train(minimal_yaml(spec.name, written, task.type, resolve_metric(spec)), wish.train)
     write_atomic(folder / ".provetune" / "schema.json", json.dumps(json_schema(), indent=2) + "\n")
     write_atomic(project_file, _with_base(text, wish.base, folder))
     return Started(
         project_file=project_file,
         name=spec.name,
-        data=relative_to_project(wish.data, folder),
-        format=detect(wish.data, data.columns),
+        data=relative_to_project(path, folder),
+        format=detect(path, data.columns),
         rows=len(examples),
         task=task.type,
         labels=len(labels_of(examples)),
         columns=columns,
         metric=resolve_metric(spec),
+        left_out=tuple(notes.lines()),
     )
 
 
-def choose_columns(path: Path, ask: Ask) -> dict[str, str]:
+def advice_at_start(message: str) -> str:
+    """A reader's message with advice that needs no project file.
+
+    >>> advice_at_start("a.csv:1: no usual name is the prompt column; correct data.columns")
+    'a.csv:1: no usual name is the prompt column; correct --prompt or --target'
+    """
+    for told, helps in _ADVICE:
+        message = message.replace(told, helps)
+    return message
+
+
+def choose_part(path: Path, ask: Ask) -> Path:
+    """The path with the sheet of a workbook or the part of a data set that holds the examples; asks where there are several."""
+    parts = parts_named(path)
+    if not parts:
+        return path
+    guess = "train" if "train" in parts else max(parts, key=lambda name: parts[name])
+    return Path(joined(path, ask("Which part holds the examples?", list(parts), guess)))
+
+
+def choose_columns(path: Path, ask: Ask, given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Which columns (or JSON keys) hold prompt, target and group; nothing where the format names its own parts.
 
-    A usual name decides; else the user is asked. Guesses: the target has the fewest distinct values, the prompt the longest texts.
+    What is `given` stands. A usual name decides; else the user is asked. Guesses: the target has the fewest distinct values, the
+    prompt the longest texts.
     """
+    given = dict(given or {})
     cells = named_cells(path)
-    if cells is None:
-        return {}
-    names = [name for name in (cells[0] if cells else {}) if name]
+    if cells is None or {"prompt", "target"} <= given.keys():
+        return given
+    names = list(dict.fromkeys(name for row in cells for name in row if name))
     if len(names) < 2:
-        raise DataError(f"{path}: found {', '.join(names) or 'no column with a name'}, wanted at least a prompt and a target; add a column")
+        found = f"one column only, {quoted(names[0])}" if names else "no column with a name"
+        raise DataError(f"{path}: found {found}, wanted at least a prompt and a target; add the missing column")
     values = {name: [row[name] for row in cells if name in row] for name in names}
     known = [name for name in names if name.casefold() in PROMPT_NAMES]
-    left = [name for name in names if len(known) != 1 or name != known[0]]
-    target = _choose("target (what the model should write)", left, TARGET_NAMES, lambda n: -_variety(values[n]), ask)
+    left = [name for name in names if name != given.get("prompt") and (len(known) != 1 or name != known[0])]
+    target = given.get("target") or _choose("target (what the model should write)", left, TARGET_NAMES, lambda n: -_variety(values[n]), ask)
     others = [name for name in names if name != target]
-    prompt = _choose("prompt (what the model gets)", others, PROMPT_NAMES, lambda n: statistics.fmean(map(len, values[n])), ask)
+    prompt = given.get("prompt") or _choose(
+        "prompt (what the model gets)", others, PROMPT_NAMES, lambda n: statistics.fmean(map(len, values[n])), ask
+    )
     group = [name for name in others if name != prompt and name.casefold() in GROUP_NAMES and _ties_rows(values[name])]
     return {"prompt": prompt, "target": target, **({"group": group[0]} if group else {})}
-
-
-def named_cells(path: Path) -> Cells | None:
-    """The cells of up to 1,000 rows by column name; None where the format names its own parts. DataError where nothing fits."""
-    text = read_text(path)
-    number, first = next((number, line) for number, line in enumerate(physical_lines(text), start=1) if line.strip())
-    if first.lstrip().startswith("{") and first.strip() != "{":
-        keys = parse_object(first.rstrip("\r\n"), f"{path}:{number}").keys()
-        if "messages" in keys or {"prompt", "completion"} <= keys:
-            return None
-        found = itertools.islice(objects(path), _LOOKED_AT)
-        return [{key: str(value) for key, value in row.items() if isinstance(value, str | int | float)} for _, row in found]
-    detect(path)
-    reader = csv.reader(physical_lines(text), delimiter=sniff_delimiter(text))
-    records: list[list[str]] = []
-    with contextlib.suppress(csv.Error):  # the reader of all rows will name the line
-        records += (fields for fields in itertools.islice(reader, _LOOKED_AT) if fields)
-    names = [name.strip() for name in records[0]]
-    return [dict(zip(names, fields, strict=True)) for fields in records[1:] if len(fields) == len(names)] or [dict.fromkeys(names, "")]
 
 
 def choose_task(rows: Sequence[RawRow], ask: Ask) -> TaskType:
@@ -174,6 +202,8 @@ def choose_task(rows: Sequence[RawRow], ask: Ask) -> TaskType:
 
 def relative_to_project(path: Path, folder: Path) -> str:
     """The path as the project file names it: relative up to two folders above the project, else absolute."""
+    if hub_name(path) is not None:
+        return path.as_posix()[path.as_posix().index("hf:") :]
     relative = os.path.relpath(path.resolve(), folder.resolve())
     far = relative.startswith(os.path.join("..", "..", "..")) or os.path.isabs(relative)
     return path.resolve().as_posix() if far else Path(relative).as_posix()
@@ -226,6 +256,12 @@ def _with_base(text: str, base: str, folder: Path) -> str:
         return text
     named = relative_to_project(Path(base), folder) if Path(base).is_dir() else base
     return re.sub(r"^base: .*$", lambda _: f"base: {json.dumps(named, ensure_ascii=False)}", text, count=1, flags=re.MULTILINE)
+
+
+def _with_train(text: str, train: Mapping[str, Any]) -> str:
+    """The project file with settings for training."""
+    section = "".join(f"  {key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in train.items())
+    return text.replace("prove:\n", f"train:\n{section}prove:\n", 1) if section else text
 
 
 def columns_text(columns: Mapping[str, str]) -> str:

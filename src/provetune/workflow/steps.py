@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from provetune.audit import AuditInput, audit
-from provetune.chat import encode_prompt, encode_training
-from provetune.errors import AuditBlocked
+from provetune.chat import encode_prompt, encode_training, encode_training_rows
+from provetune.errors import AuditBlocked, SpecError
 from provetune.hashing import fingerprint
 from provetune.metrics import FOR_TASK, METRICS
+from provetune.models.embedding import embedder
 from provetune.models.locate import read_shape
+from provetune.personal_data import checked
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
 from provetune.prompting import STRATEGIES, PromptRequest
 from provetune.protocols import Generator
@@ -24,7 +28,7 @@ from provetune.records.candidate import Candidate, GenerationSettings, Plan, Pro
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Evaluation, GateRule, Opening, Part
 from provetune.scoring import Yardstick, measure
-from provetune.similarity import example_groups, find_leaks, groups
+from provetune.similarity import alike, example_groups, find_leaks, groups
 from provetune.split import split
 from provetune.stats.power import smallest_provable_gain
 from provetune.store import StepKey, content_sha256, row_hash
@@ -40,36 +44,75 @@ PLAIN = Prompt(strategy="plain")
 """What tuned and linear candidates are sent: the example as it is."""
 
 
-def audit_project(project: Project) -> AuditReport:
-    """Review of the training file, under the base model's own tokenizer and template."""
+LABEL_ERRORS_UP_TO = 20_000
+"""Rows up to which wrong labels are looked for without being asked: it takes a training of five linear classifiers."""
+
+
+def audit_project(project: Project, *, label_errors: bool = False) -> AuditReport:
+    """Review of the training file, under the base model's own tokenizer and template; `label_errors` asks for the slow search."""
     data = project.spec.data
+    checked(data.pii.kinds if data.pii is not None else ())
+    label_errors = label_errors or len(project.examples) <= LABEL_ERRORS_UP_TO
+    schema = _json_schema(project)
+    vectors = embedder(None if project.spec.audit.embedding is None else project.folder / project.spec.audit.embedding)
     inputs = {
         "dataset": project.dataset.rows_sha256,
         "test": content_sha256(project.given_test or ()),
         "model": fingerprint(project.model.model_dump(mode="json")),
         "spec": fingerprint([project.spec.audit.model_dump(mode="json"), project.spec.task.model_dump(mode="json"), data.leaked_rows]),
+        "meaning": fingerprint([vectors.name, label_errors, schema]),
+        "personal_data": fingerprint(None if data.pii is None else data.pii.model_dump(mode="json")),
     }
 
     def make() -> AuditReport:
         project.progress("audit", 0, 1)
+        near = alike(project.examples, project.progress)
         report = audit(
             AuditInput(
                 examples=project.examples,
                 task=project.spec.task,
                 tokenizer=project.tokenizer,
-                encode=lambda e: encode_training(e.messages, project.tokenizer, e.source),
-                groups=example_groups(project.examples),
+                encode=None,
+                encode_rows=lambda rows: encode_training_rows(rows, project.tokenizer),
+                groups=near.groups,
+                alike=near,
+                progress=project.progress,
                 test_examples=project.given_test,
                 leaked_rows=data.leaked_rows,
                 fail_on=project.spec.audit.fail_on,
                 tokenizer_name=project.model.name,
+                embedder=vectors,
+                label_errors=label_errors,
+                json_schema=schema,
+                personal_data=data.pii,
             ),
             project.dataset.fingerprint,
         )
         project.progress("audit", 1, 1)
         return report
 
-    return project.store.once(StepKey("audit", 1, inputs), AuditReport, make)
+    return project.store.once(StepKey("audit", 2, inputs), AuditReport, make)
+
+
+def _json_schema(project: Project) -> dict[str, Any] | None:
+    """The schema of task.schema; None without one. Raises SpecError where the file is no JSON Schema."""
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+
+    if project.spec.task.schema_file is None:
+        return None
+    file = project.folder / project.spec.task.schema_file
+    try:
+        schema = json.loads(file.read_text(encoding="utf-8"))
+        validator_for(schema).check_schema(schema)
+    except OSError as error:
+        raise SpecError(f"task.schema: {file}: {error.strerror}; name a file with a JSON Schema, relative to the project folder") from error
+    except (ValueError, RecursionError, SchemaError) as error:
+        reason = error.message if isinstance(error, SchemaError) else str(error)
+        raise SpecError(f"task.schema: {file} is no JSON Schema ({reason}); correct it, or remove the key") from error
+    if not isinstance(schema, dict):
+        raise SpecError(f'task.schema: {file} holds no object, wanted a JSON Schema such as {{"type": "object"}}')
+    return schema
 
 
 def refuse_blocked(report: AuditReport) -> None:
@@ -95,12 +138,13 @@ def split_project(project: Project, report: AuditReport) -> Split:
             test_examples=project.given_test,
             leaked={train: f"stands in the test file as {test} (similarity {value:.2f})" for train, (test, value) in leaked.items()},
         )
+        sources = ["source_id"] if any(example.source_id != example.id for example in project.examples) else []
         name, digest = project.store.seal_rows(parts.test)
         return Split(
             dataset=project.dataset.fingerprint,
             seed=spec.seed,
             strategy="given test file" if project.given_test is not None else f"grouped, stratified by {spec.stratify}",
-            grouped_by=tuple(filter(None, ("near duplicates", spec.group or project.spec.data.columns.group))),
+            grouped_by=tuple(filter(None, ("near duplicates", *sources, spec.group or project.spec.data.columns.group))),
             train_ids=tuple(e.id for e in parts.train),
             validation_ids=tuple(e.id for e in parts.validation),
             test_ids=tuple(e.id for e in parts.test),
@@ -115,7 +159,7 @@ def split_project(project: Project, report: AuditReport) -> Split:
     given = content_sha256(project.given_test) if project.given_test is not None else ""
     inputs = {"audit": report.fingerprint, "spec": fingerprint(spec.model_dump(mode="json")), "test": given}
     sealed = project.store.sealed
-    return project.store.once(StepKey("split", 1, inputs), Split, make, usable=lambda found: (sealed / found.test_file).is_file())
+    return project.store.once(StepKey("split", 2, inputs), Split, make, usable=lambda found: (sealed / found.test_file).is_file())
 
 
 def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Plan:
@@ -218,9 +262,11 @@ def evaluate(project: Project, candidate: Candidate, generator: Generator, examp
 
 
 def tied_together(examples: Sequence[Example]) -> list[Example]:
-    """The examples with near-duplicates and rows of one user group in one group: they are no independent evidence."""
+    """The examples with near-duplicates, rows of one user group and rows of one source in one group: they are no independent evidence."""
     first: dict[str, int] = {}
     pairs = [(first.setdefault(e.group, place), place, 1.0) for place, e in enumerate(examples) if e.group is not None]
+    made: dict[str, int] = {}
+    pairs += [(made.setdefault(e.source_id, place), place, 1.0) for place, e in enumerate(examples)]
     alike: dict[int, int] = {}
     pairs += [(alike.setdefault(number, place), place, 1.0) for place, number in enumerate(example_groups(examples))]
     return [e.model_copy(update={"group": str(number)}) for e, number in zip(examples, groups(len(examples), pairs), strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from provetune.audit import CHECKS, AuditInput
 from provetune.chat import TokenRow, encode_training
+from provetune.errors import ModelError
 from provetune.records.data import Example, Finding, Message
 from provetune.similarity import example_groups
 from provetune.spec import TaskSpec
@@ -31,6 +32,9 @@ class Letters:
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(number) for number in ids if number > 2)
+
+    def to_json(self) -> str:
+        raise ModelError("a tokenizer of letters has no file")
 
 
 TOKENIZER = Letters()

@@ -18,7 +18,7 @@ from tests.unit.audit.rows import CLASSIFY, TOPICS, clean, encode, example, foun
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_clean_set_is_silent(name: str) -> None:
-    test_rows = [example(900, "an unrelated question about weather", "cards")]
+    test_rows = [example(900 + place, f"an unrelated question about {topic} and weather", topic) for place, topic in enumerate(TOPICS)]
     assert found(name, inputs(clean(), test_rows)) == []
 
 

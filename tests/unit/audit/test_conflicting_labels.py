@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from provetune.audit.inputs import share
 from tests.unit.audit.rows import TOPICS, clean, example, found, inputs, only
 
 
@@ -12,7 +13,7 @@ def test_conflicting_labels_of_equal_prompts(twin: str) -> None:
     rows = [*clean(), example(99, "vault opens violin", "fees"), example(100, twin, "cash")]
     finding = only(found("conflicting_labels", inputs(rows)))
     assert (finding.severity, finding.count, finding.example_ids) == ("warning", 1, ("r99", "r100"))
-    assert finding.observed == pytest.approx(1 / 81)
+    assert finding.observed == share(1, 81)
     assert "cash, fees" in finding.message
 
 

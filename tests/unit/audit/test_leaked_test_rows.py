@@ -18,3 +18,14 @@ def test_leaked_test_rows() -> None:
     assert "1 equal, 1 nearly equal" in finding.message
     assert "left out" in finding.message
     assert only(found("leaked_test_rows", replace(given, leaked_rows="forbid"))).severity == "blocker"
+
+
+def test_one_file_for_training_and_test_blocks() -> None:
+    rows = clean()
+    copies = [row.model_copy(update={"id": f"test:{row.id}"}) for row in rows]
+    finding = only(found("leaked_test_rows", inputs(rows, copies)))
+    assert (finding.severity, finding.count) == ("blocker", 80)
+    assert "0 rows to learn from would remain" in finding.message
+    assert "data.test" in finding.remedy
+    # test rows cut out of the training file are no such mistake
+    assert only(found("leaked_test_rows", inputs(rows, copies[:60]))).severity == "info"

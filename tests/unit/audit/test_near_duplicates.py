@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from provetune.audit.inputs import share
 from tests.unit.audit.rows import clean, example, found, inputs, only
 
 
@@ -14,5 +15,5 @@ def test_near_duplicates(copies: int, severity: str) -> None:
     ]
     finding = only(found("near_duplicates", inputs(rows)))
     assert (finding.severity, finding.count) == (severity, copies)
-    assert finding.observed == pytest.approx(copies / len(rows))
+    assert finding.observed == share(copies, len(rows))
     assert "81 different prompts" in finding.message

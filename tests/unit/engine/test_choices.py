@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provetune.engine.choices import Node, choice_tree
-from provetune.engine.generation import Rules, generate
+from provetune.engine.generation import generate
+from provetune.engine.writing import Rules
 from tests.models import SPECIALS, random_prompts, tiny_llama
 
 STOP = 2

@@ -1,4 +1,4 @@
-"""From rows to the loss: packed rows against the padded batch through the library's own loss."""
+"""From rows to the loss: packed rows against the padded batch through the library's own loss, and the pull to the base."""
 
 from __future__ import annotations
 
@@ -7,39 +7,21 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    CohereConfig,
-    GemmaConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    PreTrainedConfig,
-    Qwen2Config,
-)
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaForCausalLM
 
 from provetune.chat import TokenRow
-from provetune.engine.attention import ATTENTION_NAME
-from provetune.engine.forward import head_is_plain, hidden_states, pack_loss, rows_stay_apart, supervised, use_row_attention
-from provetune.engine.packing import pack_in_order
-from tests.models import VOCABULARY, gradients, llama_config, random_rows, relative_error, tiny_llama
+from provetune.engine.forward import Pull, hidden_states, pack_loss, supervised, why_not_packed
+from provetune.engine.packing import Group, Pack, PackSettings, pack_rows
+from provetune.engine.padded import padded_loss
+from tests.models import gradients, llama_config, random_rows, relative_error, tiny_llama
+from tests.unit.engine.architectures import alike_rows, build
 
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 LENGTHS = [5, 12, 9, 30, 2, 17, 8, 11]
-SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "initializer_range": 0.1,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 
 
-def padded_loss(model: Any, rows: Sequence[TokenRow]) -> torch.Tensor:
+def library_loss(model: Any, rows: Sequence[TokenRow]) -> torch.Tensor:
     """The library's own mean loss of the padded batch, -100 where there is no label."""
     longest = max(map(len, rows))
     ids, labels, mask = (torch.full((len(rows), longest), fill) for fill in (0, -100, 0))
@@ -56,13 +38,17 @@ def count(rows: Sequence[TokenRow]) -> int:
     return sum(row.label_count for row in rows)
 
 
+def one_pack(rows: Sequence[TokenRow]) -> Pack:
+    [pack] = pack_rows(rows, range(len(rows)), PackSettings(10**9))
+    return pack
+
+
+@pytest.mark.parametrize("loss_of", [pack_loss, padded_loss])
 @pytest.mark.parametrize("tied", [True, False])
-def test_pack_loss_equals_the_padded_batch(tied: bool) -> None:
-    rows = random_rows(LENGTHS)
+@pytest.mark.parametrize("rows", [random_rows(LENGTHS), alike_rows()], ids=["strangers", "alike"])
+def test_loss_and_gradients_equal_the_library(loss_of: Any, tied: bool, rows: list[TokenRow]) -> None:
     ours, theirs = tiny_llama(tie_word_embeddings=tied), tiny_llama(tie_word_embeddings=tied)
-    use_row_attention(ours)
-    found = pack_loss(ours, rows, count(rows))
-    wanted = padded_loss(theirs, rows)
+    found, wanted = loss_of(ours, rows, one_pack(rows), count(rows)), library_loss(theirs, rows)
     found.backward()
     wanted.backward()
     assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
@@ -71,70 +57,48 @@ def test_pack_loss_equals_the_padded_batch(tied: bool) -> None:
     assert max(relative_error(a[name], b[name]) for name in a) < 1e-5
 
 
-@pytest.mark.parametrize("rows_per_pack", [8, 4, 2, 1])
-@pytest.mark.parametrize("total", [8, 7])
-def test_gradients_do_not_depend_on_the_cut_into_packs(rows_per_pack: int, total: int) -> None:
-    rows = random_rows(LENGTHS[:total])
+@pytest.mark.parametrize("limit", [1, 20, 50, 200])
+@pytest.mark.parametrize("total", [6, 5])
+def test_gradients_do_not_depend_on_the_cut_into_packs(limit: int, total: int) -> None:
+    rows = alike_rows()[:total]
     whole, cut = tiny_llama(), tiny_llama()
-    for model in (whole, cut):
-        use_row_attention(model)
-    pack_loss(whole, rows, count(rows)).backward()
-    packs = [rows[start : start + rows_per_pack] for start in range(0, total, rows_per_pack)]
-    losses = [pack_loss(cut, pack, count(rows)) for pack in packs]
-    for loss in losses:
+    wanted_loss = pack_loss(whole, rows, one_pack(rows), count(rows))
+    wanted_loss.backward()
+    found_loss = 0.0
+    for pack in pack_rows(rows, range(total), PackSettings(limit)):
+        loss = pack_loss(cut, rows, pack, count(rows))
         loss.backward()
-    with torch.no_grad():
-        assert float(sum(losses)) == pytest.approx(float(pack_loss(whole, rows, count(rows))), rel=1e-5)
+        found_loss += float(loss.detach())
+    assert found_loss == pytest.approx(float(wanted_loss.detach()), rel=1e-5)
     wanted, found = gradients(whole), gradients(cut)
     assert max(relative_error(found[name], wanted[name]) for name in wanted) < 1e-5
 
 
-def test_packs_cut_by_tokens_give_the_same_loss() -> None:
-    rows, model = random_rows(LENGTHS), tiny_llama()
-    use_row_attention(model)
-    with torch.no_grad():
-        wanted = float(pack_loss(model, rows, 1.0))
-        for limit in (1, 20, 50):
-            packs = pack_in_order(LENGTHS, range(len(rows)), limit)
-            found = sum(float(pack_loss(model, [rows[i] for i in pack], 1.0)) for pack in packs)
-            assert found == pytest.approx(wanted, rel=1e-5)
-
-
 def test_supervised_names_the_token_before_each_label() -> None:
-    first, second = random_rows([6, 4], seed=3)
-    places, targets = supervised([first, second])
-    slow = [(t - 1, int(first.ids[t])) for t in range(1, 6) if first.labelled[t]]
-    slow += [(6 + t - 1, int(second.ids[t])) for t in range(1, 4) if second.labelled[t]]
+    rows = alike_rows([(20, 3), (0, 2)])
+    pack = one_pack(rows)
+    assert {group.prefix for group in pack} == {20, 0}
+    slow, start = [], 0
+    for group in pack:
+        begin = start + group.prefix
+        for number in group.rows:
+            row = rows[number]
+            for t in range(1, len(row)):
+                if row.labelled[t]:
+                    slow.append((start + t - 1 if t - 1 < group.prefix else begin + t - 1 - group.prefix, int(row.ids[t])))
+            begin += len(row) - group.prefix
+        start = begin
+    places, targets = supervised(rows, pack)
     assert list(zip(places.tolist(), targets.tolist(), strict=True)) == slow
 
 
 def test_a_row_does_not_see_its_neighbours() -> None:
     model = tiny_llama()
-    use_row_attention(model)
     [row] = random_rows([9], seed=1)
     with torch.no_grad():
-        states = [hidden_states(model, [*random_rows([14, 3], seed=seed), row])[17:] for seed in (2, 3)]
+        packs = [[*random_rows([14, 3], seed=seed), row] for seed in (2, 3)]
+        states = [hidden_states(model, rows, (Group(0, (0, 1, 2)),))[17:] for rows in packs]
     torch.testing.assert_close(states[0], states[1], rtol=0, atol=1e-5)
-
-
-def test_several_rows_without_row_attention_are_refused() -> None:
-    with pytest.raises(ValueError, match="need use_row_attention"):
-        pack_loss(tiny_llama(), random_rows([4, 5]), 1.0)
-
-
-@pytest.mark.parametrize("config", [LlamaConfig, Qwen2Config, MistralConfig, GemmaConfig], ids=lambda c: str(c.model_type))
-def test_rows_stay_apart_where_packing_is_exact(config: type[PreTrainedConfig]) -> None:
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config(**SIZES))
-    rows = random_rows(LENGTHS[:4])
-    before = model.config._attn_implementation
-    assert rows_stay_apart(model, rows) and head_is_plain(model, rows[0])
-    assert model.config._attn_implementation == before
-    use_row_attention(model)
-    with torch.no_grad():
-        packed = float(pack_loss(model, rows, count(rows)))
-        model.config._attn_implementation = "sdpa"
-        assert packed == pytest.approx(float(padded_loss(model, rows)), rel=1e-5)
 
 
 class KeepsTheLayout(LlamaForCausalLM):
@@ -142,22 +106,48 @@ class KeepsTheLayout(LlamaForCausalLM):
 
     def get_decoder(self) -> Any:
         decoder = super().get_decoder()  # type: ignore[no-untyped-call]
-        return lambda rows=None, **named: decoder(**named)
+
+        class Without:
+            _supports_attention_backend = True
+            config = decoder.config
+
+            def __call__(self, layout: Any = None, **named: Any) -> Any:
+                return decoder(**named)
+
+        return Without()
 
 
-def test_rows_do_not_stay_apart_where_the_layout_is_dropped() -> None:
-    model = KeepsTheLayout(llama_config())
-    assert not rows_stay_apart(model, random_rows(LENGTHS[:4]))
-    assert model.config._attn_implementation != ATTENTION_NAME
+def test_an_architecture_that_drops_the_layout_is_refused_by_name() -> None:
+    reason = why_not_packed(KeepsTheLayout(llama_config()), random_rows(LENGTHS[:4]))
+    assert reason is not None and "layout" in reason
 
 
-def test_rows_do_not_stay_apart_where_attention_has_a_window() -> None:
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(MistralConfig(**SIZES, sliding_window=4))
-    assert not rows_stay_apart(model, random_rows([12, 9]))
+def test_an_attention_that_ignores_its_window_is_noticed() -> None:
+    model = build("Mistral", {"sliding_window": 8})
+    assert why_not_packed(model, alike_rows()) is None
+    model.config.sliding_window = None  # the library's mask is made from this key, and so is what the attention is told
+    for layer in model.model.layers:
+        layer.self_attn.config = type(
+            "Lies", (), {"sliding_window": 4, "_attn_implementation": property(lambda _: model.config._attn_implementation)}
+        )()
+    reason = why_not_packed(model, alike_rows())
+    assert reason is not None and "another loss" in reason
 
 
-def test_a_scaled_head_is_seen() -> None:
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(CohereConfig(**SIZES))  # multiplies its logits by 0.0625
-    assert not head_is_plain(model, random_rows([8])[0])
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_the_pull_of_a_switched_off_adapter_equals_that_of_the_base(weight: float) -> None:
+    rows = alike_rows()
+    torch.manual_seed(2)
+    settings = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    model = get_peft_model(tiny_llama(), settings)
+    losses, found = [], []
+    for pull in (Pull(weight), Pull(weight, base=tiny_llama())):
+        model.zero_grad()
+        loss = pack_loss(model, rows, one_pack(rows), count(rows), pull)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        found.append(gradients(model))
+    plain = float(pack_loss(model, rows, one_pack(rows), count(rows)).detach())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert losses[0] == pytest.approx(plain, rel=1e-6) if weight == 0 else losses[0] > plain
+    assert max(relative_error(found[0][name], found[1][name]) for name in found[0]) < 1e-5

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import GenerationConfig, LlamaForCausalLM
 
-from provetune.engine import generation
-from provetune.engine.attention import ATTENTION_NAME
-from provetune.engine.forward import use_row_attention
-from provetune.engine.generation import Rules, Written, batches, common_prefix, generate
+from provetune.engine import generation, padded
+from provetune.engine.generation import generate
+from provetune.engine.writing import Rules, Written
 from tests.models import random_prompts, tiny_llama
 
 NEW = 12
@@ -47,21 +46,43 @@ def test_a_single_prompt_equals_the_library(model: LlamaForCausalLM, stops: froz
         assert generate(model, [prompt], Rules(frozenset(), NEW)) == [by_library(model, prompt, frozenset())]
 
 
-@pytest.mark.parametrize("prefix", [0, 1, 11])
-def test_a_batch_of_mixed_lengths_equals_single_prompts(model: LlamaForCausalLM, stops: frozenset[int], prefix: int) -> None:
-    prompts = random_prompts([12, 31, 14, 55, 12, 20], seed=1, prefix=prefix)
-    assert common_prefix(prompts) == prefix
+@pytest.fixture(autouse=True)
+def any_prefix_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "STEP_TOKENS", 0)
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 20])
+def test_mixed_lengths_equal_single_prompts(model: LlamaForCausalLM, stops: frozenset[int], prefix: int) -> None:
+    prompts = random_prompts([prefix + own for own in (12, 31, 14, 55, 12, 20)], seed=1, prefix=prefix)
     found = generate(model, prompts, Rules(stops, NEW))
     assert found == [by_library(model, prompt, stops) for prompt in prompts]
     assert any(one.stopped for one in found) or all(len(one.ids) == NEW for one in found)
 
 
-def test_batches_do_not_change_the_completions(model: LlamaForCausalLM, stops: frozenset[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts = random_prompts([12, 31, 14, 55, 12, 20, 13], seed=2, prefix=5)
+def test_several_prefixes_in_one_call(model: LlamaForCausalLM, stops: frozenset[int]) -> None:
+    prompts = [*random_prompts([30, 26], seed=1, prefix=18), *random_prompts([44, 41, 60], seed=2, prefix=40), *random_prompts([5], seed=3)]
+    assert generate(model, prompts, Rules(stops, NEW)) == [by_library(model, prompt, stops) for prompt in prompts]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+@pytest.mark.parametrize("share", [0.01, 0.25, 1.0])
+def test_rows_that_come_and_go_do_not_change_the_completions(
+    model: LlamaForCausalLM, stops: frozenset[int], rows: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = random_prompts([32, 51, 34, 75, 32, 40, 33, 29, 61], seed=2, prefix=25)
     wanted = generate(model, prompts, Rules(stops, NEW))
-    monkeypatch.setattr(generation, "BATCH_ROWS", 2)
-    monkeypatch.setattr(generation, "BATCH_TOKENS", 40)
+    assert {one.stopped for one in wanted} == {True, False}
+    monkeypatch.setattr(generation, "MAX_ROWS", rows)
+    monkeypatch.setattr(generation, "FILL_SHARE", share)
+    monkeypatch.setattr(generation, "FILL_TOKENS", 20)
     assert generate(model, prompts, Rules(stops, NEW)) == wanted
+
+
+def test_rows_under_way_stay_within_their_memory(model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 2 layers, 2 key-value heads of width 16, float32, keys and values: 512 bytes a token
+    assert generation.slots_for(model, 100) == 128
+    monkeypatch.setattr(generation, "SLOT_BYTES", 512 * 100 * 3)
+    assert generation.slots_for(model, 100) == 3 and generation.slots_for(model, 10_000) == 1
 
 
 def test_a_stop_token_ends_a_row_and_is_left_out(model: LlamaForCausalLM) -> None:
@@ -103,33 +124,16 @@ def test_no_prompts_no_completions(model: LlamaForCausalLM) -> None:
     assert generate(model, [], Rules(frozenset(), NEW)) == []
 
 
-def test_a_model_that_was_trained_on_packs_decodes_as_usual(model: LlamaForCausalLM) -> None:
-    prompts = random_prompts([6, 9])
-    wanted = generate(model, prompts, Rules(frozenset(), 4))
-    trained = tiny_llama(seed=4)
-    use_row_attention(trained)
-    assert generate(trained, prompts, Rules(frozenset(), 4)) == wanted
-    assert trained.config._attn_implementation == ATTENTION_NAME
-
-
-def test_progress_counts_the_rows(model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "BATCH_ROWS", 2)
+def test_progress_counts_the_rows(model: LlamaForCausalLM) -> None:
     seen: list[int] = []
     generate(model, random_prompts([6, 9, 4, 5, 8]), Rules(frozenset(), 1), seen.append)
-    assert seen == [2, 4, 5]
+    assert seen == [1, 2, 3, 4, 5]
 
 
-@given(lengths=st.lists(st.integers(3, 5000), min_size=1, max_size=90), prefix=st.integers(0, 2))
-def test_every_row_is_in_one_batch_within_the_limits(lengths: list[int], prefix: int) -> None:
-    found = batches(lengths, prefix)
+@given(lengths=st.lists(st.integers(3, 5000), min_size=1, max_size=90))
+def test_every_row_is_in_one_padded_batch_within_the_limits(lengths: list[int]) -> None:
+    found = padded.batches(lengths)
     assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
     for batch in found:
-        assert len(batch) <= generation.BATCH_ROWS
-        assert len(batch) == 1 or len(batch) * (max(lengths[row] for row in batch) - prefix) <= generation.BATCH_TOKENS
-
-
-@given(prompts=st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=5))
-def test_common_prefix_against_its_slow_twin(prompts: list[list[int]]) -> None:
-    limit = min(map(len, prompts)) - 1
-    slow = max(n for n in range(limit + 1) if all(prompt[:n] == prompts[0][:n] for prompt in prompts))
-    assert common_prefix(prompts) == slow
+        assert len(batch) <= padded.BATCH_ROWS
+        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= padded.BATCH_TOKENS

@@ -12,8 +12,10 @@ from provetune.chat import TokenRow
 from provetune.engine import likelihood
 from provetune.engine.likelihood import mean_nats
 from tests.models import random_rows, tiny_llama
+from tests.unit.engine.architectures import alike_rows
 
 LENGTHS = [11, 4, 25, 2, 9]
+SETS = {"strangers": random_rows(LENGTHS), "alike": alike_rows([(40, 4), (0, 3), (20, 3)])}
 
 
 @torch.no_grad()
@@ -27,9 +29,10 @@ def slow_mean(model: Any, rows: Sequence[TokenRow]) -> float:
 
 @pytest.mark.parametrize("pack_tokens", [1, 15, 4096])
 @pytest.mark.parametrize("packed", [True, False])
-def test_mean_against_its_slow_twin(pack_tokens: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", SETS)
+def test_mean_against_its_slow_twin(pack_tokens: int, packed: bool, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(likelihood, "PACK_TOKENS", pack_tokens)
-    model, rows = tiny_llama(), random_rows(LENGTHS)
+    model, rows = tiny_llama(), SETS[kind]
     wanted = slow_mean(model, rows)
     assert mean_nats(model, rows, packed=packed) == pytest.approx(wanted, rel=1e-5)
     assert mean_nats(model, rows[::-1], packed=packed) == pytest.approx(wanted, rel=1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,9 +52,9 @@ def test_rows_keep_their_text_and_their_physical_line(tmp_path: Path) -> None:
 def test_other_columns_become_text(tmp_path: Path) -> None:
     row = '{"id": 7, "q": "p", "a": "c", "who": "x", "lang": "en", "n": 1, "x": 0.5, "ok": true, "gone": null, "deep": {"k": 1}}'
     columns = ColumnsSpec(prompt="q", target="a", group="who", slice=["lang", "who"])
-    assert read(write(tmp_path, row), columns) == [
-        RawRow(1, "7", read(write(tmp_path, GOOD))[0].messages, "c", "x", {"who": "x", "lang": "en", "n": "1", "x": "0.5", "ok": "true"})
-    ]
+    messages, meta = read(write(tmp_path, GOOD))[0].messages, {"who": "x", "lang": "en", "n": "1", "x": "0.5", "ok": "true"}
+    extra: dict[str, Any] = {"id": 7, "n": 1, "x": 0.5, "ok": True, "gone": None, "deep": {"k": 1}}  # as they stood, for writing back
+    assert read(write(tmp_path, row), columns) == [RawRow(1, "7", messages, "c", "x", meta, extra)]
 
 
 def test_blank_or_null_ids_and_groups_count_as_not_given(tmp_path: Path) -> None:
@@ -87,7 +88,8 @@ def test_blank_or_null_ids_and_groups_count_as_not_given(tmp_path: Path) -> None
         ),
         ("{}", "key 'prompt' is missing, found keys none"),
         ('{"prompt": 3, "completion": "c"}', "'prompt' is 3, wanted text"),
-        ('{"prompt": null, "completion": "c"}', "'prompt' is null, wanted text"),
+        ('{"prompt": null, "completion": "c"}', "'prompt' is null, wanted text; write the prompt, or remove the row"),
+        ('{"prompt": "p", "completion": null}', "'completion' is null, wanted text; write the completion, or remove the row"),
         ('{"prompt": "p", "completion": false}', "'completion' is false, wanted text"),
         ('{"prompt": "p", "completion": ["c"]}', "'completion' is a list, wanted text"),
         ('{"prompt": "p", "completion": {"c": 1}}', "'completion' is an object, wanted text"),
@@ -127,6 +129,32 @@ def test_line_731_of_a_long_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         list(objects(path))
     assert str(caught.value).startswith(f"{path}:731: not JSON: Expecting value at column ")
+
+
+def test_the_elements_of_one_list_have_their_lines(tmp_path: Path) -> None:
+    row = '{"prompt": "p",\r\n "completion": "c"}'
+    path = write(tmp_path, f"\n [\n{row},{row},\r\n\r\n{row}\n]\n")
+    assert [row.line for row in read(path)] == [3, 4, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("[\n" + GOOD, 3, "not JSON: found '', wanted `,` or `]`"),
+        ("[\n" + GOOD + GOOD + "]", 3, """not JSON: found '{"prompt": "p", "com', wanted `,` or `]`"""),
+        ("[" + GOOD + ",]", 2, "not JSON: Expecting value at column 2 of line 2, near "),
+        ("[" + GOOD + "]\n{}", 3, "not JSON: found '{}' after the end of the list"),
+        ("[" + GOOD + ',{"prompt": "\\ud83d", "completion": "c"}]', 2, "found half of a surrogate pair"),
+        ("[" + GOOD + ",\n7]", 3, "found 7, wanted a JSON object"),
+        ("[" + GOOD + ',{"prompt": "p"}]', 2, "key 'completion' is missing"),
+        ("[" + "[" * 100_000, 1, "found JSON nested too deeply"),
+    ],
+)
+def test_a_broken_list_is_refused_where_it_breaks(tmp_path: Path, text: str, line: int, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(DataError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}:{line}: {message}")
 
 
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8), st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n"]))

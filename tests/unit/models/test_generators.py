@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from provetune.chat import encode_prompt
-from provetune.engine.generation import Rules, generate
+from provetune.engine.generation import generate
+from provetune.engine.writing import Rules
 from provetune.errors import ModelError
 from provetune.models.lazy import LazyGenerator
 from provetune.models.linear import LinearClassifier

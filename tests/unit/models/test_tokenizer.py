@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from provetune.chat import encode_training
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
 from provetune.models.tokenizer import FolderTokenizer, model_ref
+from provetune.records.data import Message, ToolCall
 from tests.models import TEMPLATE, byte_tokenizer, save_folder, tiny_llama
 
 TURN_END = "<end_of_turn>"
@@ -54,6 +57,62 @@ def test_nothing_to_stop_at_is_refused(tmp_path: Path) -> None:
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="nothing could stop"):
         FolderTokenizer(save_folder(tmp_path / "endless", tokenizer=tokenizer))
+
+
+TOOL = '{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}'
+ASKS = Message(role="user", content="How warm is it?", tools=(TOOL,))
+CALLS = Message(
+    role="assistant", content="", tool_calls=(ToolCall(name="get_weather", arguments='{"city": "Köln \\"am\\" Rhein", "n": 2}', id="c1"),)
+)
+RESULT = Message(role="tool", content='{"celsius": 7}', name="get_weather", tool_call_id="c1")
+TALK = (ASKS, CALLS, RESULT, Message(role="assistant", content="Seven degrees."))
+# renders what the starter's template leaves out
+WITH_TOOLS = "{% if tools %}<|system|>{{ tools | tojson }}{{ eos_token }}{% endif %}" + TEMPLATE.replace(
+    "{{ message['content'] }}{{ eos_token }}{% endgeneration %}",
+    "{{ message['content'] }}{% for call in message.tool_calls or [] %}"
+    "<tool_call>{{ {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}</tool_call>{% endfor %}"
+    "{{ eos_token }}{% endgeneration %}",
+)
+
+
+def test_tools_and_calls_are_rendered(tmp_path: Path) -> None:
+    tokenizer = FolderTokenizer(save_folder(tmp_path / "tools", tokenizer=byte_tokenizer(WITH_TOOLS)))
+    text = tokenizer.render(TALK, open_turn=False)
+    assert '"name": "get_weather", "parameters": {"type": "object"}' in text
+    assert '<tool_call>{"name": "get_weather", "arguments": {"city": "Köln \\"am\\" Rhein", "n": 2}}</tool_call>' in text
+    row = encode_training(TALK, tokenizer)
+    learned = tokenizer.decode(row.ids[row.labelled].tolist())
+    assert learned == '<tool_call>{"name": "get_weather", "arguments": {"city": "Köln \\"am\\" Rhein", "n": 2}}</tool_call>Seven degrees.'
+
+
+@pytest.mark.parametrize(
+    ("template", "messages", "lost"),
+    [
+        (TEMPLATE, TALK, "the tool 'get_weather'"),
+        (TEMPLATE, (Message(role="user", content="hi"), CALLS), "the tool call 'get_weather' of turn 2 (assistant)"),
+        ("{% if tools %}{{ tools | tojson }}{% endif %}" + TEMPLATE, TALK, "the tool"),  # the name stands there once, for the tool
+        (WITH_TOOLS.replace("call.function.arguments", "{}"), TALK, "the argument 'city' of the tool call 'get_weather' of turn 2"),
+        (TEMPLATE, (Message(role="user", content="hi", name="ann-7"),), "the name 'ann-7' of turn 1 (user)"),
+        (
+            TEMPLATE.replace("{% for message in messages %}", "{% for message in messages if message['role'] != 'system' %}"),
+            (Message(role="system", content="Be brief."), Message(role="user", content="hi")),
+            "the content of turn 1 (system)",
+        ),
+    ],
+)
+def test_a_template_that_drops_a_part_is_refused(tmp_path: Path, template: str, messages: tuple[Message, ...], lost: str) -> None:
+    tokenizer = FolderTokenizer(save_folder(tmp_path / "drops", tokenizer=byte_tokenizer(template)))
+    with pytest.raises(ModelError, match="^the chat template drops " + re.escape(lost)):
+        tokenizer.render(messages, open_turn=False)
+
+
+def test_reasoning_and_blanks_may_be_left_out(tmp_path: Path) -> None:
+    template = TEMPLATE.replace(
+        "{{ message['content'] }}{{ eos_token }}{% endgen", "{{ message['content'].split('</think>')[-1] | trim }}{{ eos_token }}{% endgen"
+    )
+    tokenizer = FolderTokenizer(save_folder(tmp_path / "thinks", tokenizer=byte_tokenizer(template)))
+    talk = (Message(role="user", content="hi"), Message(role="assistant", content="<think>well</think>\n hello "))
+    assert "well" not in tokenizer.render(talk, open_turn=False)
 
 
 def test_the_reference_names_what_is_there(tiny_folder: Path, tiny_tokenizer: FolderTokenizer) -> None:

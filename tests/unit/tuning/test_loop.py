@@ -14,7 +14,6 @@ from transformers import LlamaForCausalLM, TrainingArguments
 from transformers import Trainer as LibraryTrainer
 
 from provetune.chat import TokenRow
-from provetune.engine.forward import use_row_attention
 from provetune.engine.likelihood import mean_nats
 from provetune.engine.packing import plan_epoch
 from provetune.errors import TrainingDiverged
@@ -50,7 +49,6 @@ def start(method: str) -> Any:
     model = tiny_llama()
     torch.manual_seed(1)
     model = METHODS[method](model, LORA)
-    use_row_attention(model)
     return model
 
 
@@ -274,11 +272,11 @@ def test_the_trajectory_of_a_plain_loop(tmp_path: Path) -> None:
     matrices, vectors = ([p for p in model.parameters() if (p.ndim >= 2) == two] for two in (True, False))
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}], betas=(0.9, 0.99))
     wanted = []
-    steps = [packs for epoch in (0, 1) for packs in plan_epoch(LENGTHS, 3, 30, 5, epoch)]
-    for step, packs in enumerate(steps[:5]):
+    steps = [numbers for epoch in (0, 1) for numbers in plan_epoch(len(ROWS), 3, 5, epoch)]
+    for step, numbers in enumerate(steps[:5]):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, 8, SETTINGS)
-        loss = model(**batch([ROWS[row] for pack in packs for row in pack])).loss
+        loss = model(**batch([ROWS[row] for row in numbers])).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -296,7 +294,7 @@ def test_the_trajectory_of_a_plain_loop(tmp_path: Path) -> None:
 def test_the_steps_of_the_librarys_trainer(tmp_path: Path) -> None:
     """Three steps of two micro-batches, constant learning rate: the same weights."""
     settings = LoopSettings(learning_rate=0.003, epochs=1, rows_per_step=4, max_tokens=1, warmup_share=0, decay_share=0, seed=5)
-    order = [row for packs in plan_epoch(LENGTHS, 4, 1, 5, 0) for pack in packs for row in pack]
+    order = [row for numbers in plan_epoch(len(ROWS), 4, 5, 0) for row in numbers]
     arguments = TrainingArguments(
         output_dir=str(tmp_path / "library"),
         per_device_train_batch_size=2,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,9 +12,9 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, CohereConfig, MistralConfig
+from transformers import AutoModelForCausalLM, CohereConfig, GPTJConfig, MistralConfig, PreTrainedConfig
 
-from provetune.errors import DataError, ModelError
+from provetune.errors import DataError
 from provetune.models.tokenizer import FolderTokenizer, model_ref
 from provetune.models.transformers import load_model
 from provetune.records.candidate import TrainingRun
@@ -74,7 +73,7 @@ def test_the_record_tells_what_was_done(request_: TuneRequest) -> None:
     assert (run.total_steps, len(run.losses), run.stopped_because, run.resumed) == (6, 6, "all epochs done", 0)
     assert [point.step for point in run.validation] == [3, 6] and run.best_step in (3, 6)
     assert run.tokens_seen == 2 * sum(map(len, rows)) and run.labelled_tokens_seen == 2 * sum(row.label_count for row in rows)
-    assert run.measured_choices["packed"] is True and run.peak_memory_gib > 0 and run.duration_s > 0
+    assert run.measured_choices["packed"] == "yes" and run.peak_memory_gib > 0 and run.duration_s > 0
     assert TrainingRun.from_json(run.to_json()) == run
 
 
@@ -140,30 +139,31 @@ def test_rows_that_are_all_too_long_are_named(request_: TuneRequest, part: str) 
         tune(replace(request_, train=long) if part == "train" else replace(request_, validation=long))
 
 
-def test_an_architecture_that_the_loss_does_not_follow_is_refused(request_: TuneRequest, tmp_path: Path) -> None:
+SMALL = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2}
+
+
+@pytest.mark.filterwarnings("ignore:gptj. the slower padded path is taken:provetune.errors.Notice")
+@pytest.mark.parametrize(
+    ("config", "packed"),
+    [
+        (CohereConfig.from_dict({**SMALL, "eos_token_id": 2}), "yes"),  # scales its logits
+        (MistralConfig.from_dict({**SMALL, "sliding_window": 48}), "yes"),  # only the longest row is longer
+        (GPTJConfig.from_dict({**SMALL, "rotary_dim": 8}), "no: its attention cannot be replaced"),
+    ],
+    ids=["cohere", "mistral", "gptj"],
+)
+def test_other_architectures_are_trained_by_the_path_they_allow(
+    request_: TuneRequest, tmp_path: Path, config: PreTrainedConfig, packed: str
+) -> None:
     torch.manual_seed(0)
-    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2}
-    config = CohereConfig.from_dict({**sizes, "vocab_size": VOCABULARY, "max_position_embeddings": 512})
-    folder = tmp_path / "cohere"
+    config.vocab_size, config.max_position_embeddings, config.initializer_range = VOCABULARY, 512, 0.1
+    folder = tmp_path / "other"
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    byte_tokenizer().save_pretrained(folder)
-    with pytest.raises(ModelError, match="changes its logits behind the language-model head"):
-        tune(replace(request_, base_folder=folder))
-    assert not request_.out.exists()
-
-
-def test_a_model_with_a_sliding_window_is_trained_row_by_row(request_: TuneRequest, tmp_path: Path) -> None:
-    """Only the longest row is longer than the window; packed attention would not keep to it."""
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2}
-    window = {"sliding_window": 48, "initializer_range": 0.1, "vocab_size": VOCABULARY, "max_position_embeddings": 512}
-    folder = tmp_path / "mistral"
-    AutoModelForCausalLM.from_config(MistralConfig.from_dict({**sizes, **window})).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     longest = TRAIN[0].model_copy(
         update={"messages": (TRAIN[0].messages[0].model_copy(update={"content": "ab" * 40}), TRAIN[0].messages[1])}
     )
     run = tune(replace(request_, base_folder=folder, train=[*TRAIN[1:], longest]))
-    assert run.measured_choices["packed"] is False and run.total_steps == 6
-    assert all(math.isfinite(point.loss) for point in run.validation)
+    assert run.measured_choices["packed"] == packed and run.total_steps == 6
+    assert run.validation[-1].loss < run.validation[0].loss
     assert TrainingRun.from_json(run.to_json()) == run

@@ -1,0 +1,151 @@
+"""The learning curve of a project: candidates trained on growing subsets of its training rows. The audit itself trains nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+
+from provetune.errors import DataError, EvidenceError, SpecError
+from provetune.hashing import fingerprint
+from provetune.models.lazy import LazyGenerator
+from provetune.protocols import Generator
+from provetune.records.curve import LearningCurve
+from provetune.records.data import Example
+from provetune.records.evaluation import Evaluation
+from provetune.stats.estimate import Estimate
+from provetune.store import StepKey, content_sha256
+from provetune.workflow import steps
+from provetune.workflow.enough import Question, Sized, learning_curve
+from provetune.workflow.project import Project, begin_run, need_torch
+from provetune.workflow.subsets import nested_order, with_wrong_targets
+from provetune.workflow.training import StandIn, Trainings
+
+LADDERS = ((6, 2.0, 50), (5, 2.0, 50), (4, 2.0, 50), (4, 2.0**0.5, 20))
+"""(sizes, factor between them, fewest rows of the smallest): the first that fits the rows is taken."""
+MOST_TRAININGS, MOST_STAND_INS = 5, 6
+"""Sizes of a curve of real trainings (together about two whole trainings, and a few small ones), and of a stand-in."""
+STAND_IN_ROWS = 10_000
+"""The linear stand-in is not tried on more rows, so that it stays a matter of minutes."""
+DRAWS = 3
+"""Subsets that are drawn of each small size."""
+NOISE = (0.1, 0.2)
+"""Shares of wrong targets in the quality-against-quantity experiment."""
+MATTERS = 0.01
+"""The smallest gain worth collecting for where the project file's margin is smaller."""
+
+
+Learner = StandIn | Trainings
+
+
+def curve_of(project: Project, *, quick: bool, noise: bool) -> LearningCurve:
+    """Train on growing subsets, measure each on the validation rows, forecast. Test rows are not opened; what is measured is kept.
+
+    `quick` lets the linear classifier stand in for trainings (classification only); `noise` adds the same curve with 10 % and
+    20 % wrong targets. Raises SpecError where this cannot be done, DataError on too few rows, AuditBlocked as a run would.
+    """
+    if quick and project.spec.task.type != "classify":
+        raise SpecError(f"--quick: the linear stand-in needs labels, task {project.spec.task.type} has none; leave --quick out")
+    if not quick:
+        need_torch()
+    with project.store.locked():
+        begin_run(project)
+        review = steps.audit_project(project)
+        steps.refuse_blocked(review)
+        parts = steps.split_project(project, review)
+        rows = {example.id: example for example in project.examples}
+        train = [rows[i] for i in parts.train_ids]
+        validation = steps.tied_together([rows[i] for i in parts.validation_ids])
+        settings = steps.generation_settings(project, train)
+        learner: Learner
+        if quick:
+            learner = StandIn(project.labels, settings, validation)
+        else:
+            learner = Trainings(project, steps.plan_project(project, parts, train), settings, validation)
+        asked = fingerprint([project.metric, _matters(project), noise])
+        inputs = {"split": parts.fingerprint, "learner": learner.key, "asked": asked}
+        return project.store.once(StepKey("learning-curve", 1, inputs), LearningCurve, lambda: _made(project, learner, train, noise=noise))
+
+
+def curve_sizes(rows: int, most: int) -> list[int]:
+    """4 to `most` sizes up to all `rows`, each 1.4 to 2 times the one before; DataError below 57 rows.
+
+    >>> curve_sizes(3200, 6), curve_sizes(3200, 5), curve_sizes(100, 6)
+    ([100, 200, 400, 800, 1600, 3200], [200, 400, 800, 1600, 3200], [35, 50, 71, 100])
+    """
+    for count, factor, fewest in LADDERS:
+        if count <= most and rows / factor ** (count - 1) >= fewest:
+            return [round(rows / factor**step) for step in range(count - 1, -1, -1)]
+    raise DataError(f"found {rows} training rows, wanted at least 57 for a learning curve; collect more first, so few nearly always gain")
+
+
+def stored_curve(project: Project) -> LearningCurve | None:
+    """The curve measured for this very spec and data: one of real trainings first; None where there is none."""
+    found = []
+    for file in sorted((project.store.current / "records").glob("learning-curve-*.json")):
+        with contextlib.suppress(ValueError, EvidenceError):  # a damaged one is measured again when it is asked for
+            found.append(LearningCurve.from_json(file.read_text(encoding="utf-8")))
+    return min(found, key=lambda curve: (curve.proxy, not curve.noisy), default=None)
+
+
+def _matters(project: Project) -> float:
+    return max(MATTERS, project.spec.prove.margin)
+
+
+def _made(project: Project, learner: Learner, train: Sequence[Example], *, noise: bool) -> LearningCurve:
+    started = time.monotonic()
+    prompt = None if isinstance(learner, StandIn) else _best_prompt(project, learner, train)
+    arms = {0.0: list(train), **{share: with_wrong_targets(train, share, 0) for share in (NOISE if noise else ())}}
+    found = {share: _sized(project, learner, rows, share) for share, rows in arms.items()}
+    commonest = Counter(example.label for example in learner.validation if example.label is not None).most_common(1)
+    floors = [count / len(learner.validation) for _, count in commonest] + ([prompt.value] if prompt and prompt.value else [])
+    question = Question(
+        dataset=project.dataset.fingerprint,
+        metric=project.metric,
+        candidate=learner.name,
+        proxy=learner.proxy,
+        rows=len(train),
+        matters=_matters(project),
+        floor=max(floors, default=0.0),
+        prompt=prompt,
+    )
+    return learning_curve(question, found.pop(0.0), found, time.monotonic() - started)
+
+
+def _sized(project: Project, learner: Learner, rows: Sequence[Example], wrong: float) -> list[Sized]:
+    """Measured subsets of each size; three draws of the small ones, as far as three cost little beside the large ones."""
+    most, largest = (MOST_STAND_INS, min(len(rows), STAND_IN_ROWS)) if learner.proxy else (MOST_TRAININGS, len(rows))
+    sizes = curve_sizes(largest, most)
+    several = {size for size in sizes if size < largest and (learner.proxy or 4 * size <= largest)}
+    ordered = {draw: nested_order(rows, draw) for draw in range(DRAWS)}
+    work = [(size, draw) for size in sizes for draw in range(DRAWS if size in several else 1)]
+    done: dict[int, list[Evaluation]] = {}
+    cost = list(accumulate(size for size, _ in work))
+    what = f"curve, {learner.name}" + (f", {100 * wrong:.0f} % wrong" if wrong else "")
+    for (size, draw), spent in zip(work, [0, *cost], strict=False):
+        project.progress(what, spent, cost[-1])
+        done.setdefault(size, []).append(_kept(project, learner, ordered[draw][:size], draw))
+    project.progress(what, cost[-1], cost[-1])
+    return [Sized(size, tuple(found)) for size, found in done.items()]
+
+
+def _kept(project: Project, learner: Learner, rows: Sequence[Example], draw: int) -> Evaluation:
+    inputs = {"learner": learner.key, "rows": content_sha256(rows), "draw": str(draw)}
+    return project.store.once(StepKey("curve-point", 1, inputs), Evaluation, lambda: learner.measured(rows, draw))
+
+
+def _best_prompt(project: Project, learner: Trainings, train: Sequence[Example]) -> Estimate | None:
+    """The best prompt on the base model: what no training row at all gives."""
+
+    def base() -> Generator:
+        from provetune.models.transformers import TransformersGenerator, load_model
+
+        return TransformersGenerator(load_model(project.base_folder), project.tokenizer)
+
+    generator = LazyGenerator(base)
+    prompts = [c for variants in steps.prompt_candidates(project, train, learner.settings).values() for c in variants]
+    found = [steps.evaluate(project, candidate, generator, learner.validation, "validation") for candidate in prompts]
+    best = max(found, key=lambda evaluation: steps.score(project, evaluation), default=None)
+    return None if best is None else best.summary[project.metric]
