@@ -20,6 +20,7 @@ FEWEST_EXAMPLES = 10
 """Below this nothing can be learned and proven; the smallest file that OpenAI's fine-tuning took, too."""
 
 _SHOWN_LABELS = 10
+_NO_FIELDS: set[str] = set()
 
 
 def load(path: Path, data: DataSpec, task: TaskSpec, notes: Notes | None = None) -> list[Example]:
@@ -40,7 +41,7 @@ def load(path: Path, data: DataSpec, task: TaskSpec, notes: Notes | None = None)
                 f"{path}:{row.line}: id {quoted(example.id)} is used already on line {first}, wanted each id once; "
                 "change one, or name another column with data.columns.id"
             )
-        examples.append(example)
+        examples.append(_lean(example))
     if len(examples) < FEWEST_EXAMPLES:
         left_out = f" ({'; '.join(notes.lines())})" if notes.rows else ""
         remedy = "collect more examples" if examples or left_out else "the file holds a header or a frame and no examples; export it again"
@@ -48,6 +49,13 @@ def load(path: Path, data: DataSpec, task: TaskSpec, notes: Notes | None = None)
     if task.type == "classify" and len(labels := labels_of(examples)) < 2:
         raise DataError(f"{path}: found one label only, {quoted(labels[0])}, wanted at least 2; add rows of other labels")
     return examples
+
+
+def _lean(example: Example) -> Example:
+    """The example without pydantic's notes of which fields were given: a third of a row's memory, and nothing reads them."""
+    for part in (example, *example.messages, *example.rejected):
+        object.__setattr__(part, "__pydantic_fields_set__", _NO_FIELDS)
+    return example
 
 
 def read_rows(path: Path, data: DataSpec, notes: Notes | None = None) -> Iterator[RawRow]:

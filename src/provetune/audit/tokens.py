@@ -14,7 +14,7 @@ from provetune.protocols import Tokenizer
 from provetune.records.data import Example, Message
 from provetune.similarity.minhash import ahead
 
-_ROWS = 1000
+_ROWS = 500
 """Rows encoded at once; their tokens are then let go, so that a million rows fit into memory."""
 
 

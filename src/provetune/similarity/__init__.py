@@ -77,7 +77,7 @@ def _alike(texts: Sequence[str], threshold: float, short: int, progress: Progres
     signed = sign(texts, short, progress)
     copies = np.flatnonzero(signed.first_of != np.arange(len(texts)))
     i, j = candidates(signed.signatures, None, threshold)
-    near = exact(texts, signed.rows[i], signed.rows[j], threshold)
+    near = exact(texts, signed.rows[i], signed.rows[j], threshold, progress)
     equal = (signed.first_of[copies], copies, np.ones(len(copies)))
     return Alike(len(texts), pairs_of([near, equal]), typing_errors(signed.short))
 

@@ -238,14 +238,20 @@ def _alike(left: Signatures, right: Signatures, codes: Indices, threshold: float
     return kept
 
 
-def exact(texts: Sequence[str], left: Indices, right: Indices, threshold: float) -> Compared:
+def exact(texts: Sequence[str], left: Indices, right: Indices, threshold: float, progress: Progress = silent) -> Compared:
     """The pairs whose exact similarity reaches the threshold; works on few texts at a time, each taken up once."""
     whole = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(len(texts), len(texts)))
     part_of = connected_components(whole, directed=False)[1][left]
     order = np.lexsort((right, left, part_of))
     left, right, part_of = left[order], right[order], part_of[order]
     edges = np.flatnonzero(np.diff(part_of, prepend=-1, append=-1))
-    return joined(ahead(lambda chunk: _compared(texts, left[chunk], right[chunk], threshold), _chunks(texts, left, right, edges)))
+
+    def compared(chunk: slice) -> Compared:
+        found = _compared(texts, left[chunk], right[chunk], threshold)
+        progress("comparing similar rows", chunk.stop, len(left))
+        return found
+
+    return joined(ahead(compared, _chunks(texts, left, right, edges)))
 
 
 def _chunks(texts: Sequence[str], left: Indices, right: Indices, edges: Indices) -> Iterator[slice]:
