@@ -46,7 +46,7 @@ _PAIRS = 16_384
 _NO_ROWS = np.zeros(0, dtype=np.int64)
 
 _CONSTANTS = mixed(np.arange(1, 2 * PERMUTATIONS + 1, dtype=np.uint64)) | np.uint64(1)
-_FACTORS, _OFFSETS = ((part >> np.uint64(31)).astype(np.uint32) | np.uint32(1) for part in np.split(_CONSTANTS, 2))
+_FACTORS, _OFFSETS = ((part >> np.uint64(32)).astype(np.uint32) | np.uint32(1) for part in np.split(_CONSTANTS, 2))
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -246,12 +246,14 @@ def exact(texts: Sequence[str], left: Indices, right: Indices, threshold: float,
     left, right, part_of = left[order], right[order], part_of[order]
     edges = np.flatnonzero(np.diff(part_of, prepend=-1, append=-1))
 
-    def compared(chunk: slice) -> Compared:
-        found = _compared(texts, left[chunk], right[chunk], threshold)
-        progress("comparing similar rows", chunk.stop, len(left))
-        return found
+    def compared(chunk: slice) -> tuple[int, Compared]:
+        return chunk.stop, _compared(texts, left[chunk], right[chunk], threshold)
 
-    return joined(ahead(compared, _chunks(texts, left, right, edges)))
+    parts = []
+    for done, part in ahead(compared, _chunks(texts, left, right, edges)):
+        parts.append(part)
+        progress("comparing similar rows", done, len(left))
+    return joined(parts)
 
 
 def _chunks(texts: Sequence[str], left: Indices, right: Indices, edges: Indices) -> Iterator[slice]:

@@ -30,6 +30,7 @@ _DIGITS = re.compile(r"\d+")
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _INVERSE = np.uint64(pow(int(_BASE), -1, 2**64))
 _PAIRS = 500_000
+_CODES = 5_000_000
 _ROWS = 1 << 32
 
 
@@ -46,7 +47,7 @@ def typing_errors(short: Mapping[int, str]) -> Pairs:
     forms = _by_length(texts)
     usual = Counter(word for text in texts.values() for word in set(text.split()))
     most = int(np.clip(20_000_000 // max(1, len(texts)), 32, 256))
-    found = distinct(np.concatenate([np.zeros(0, dtype=np.int64), *_candidates(forms, most)]))
+    found = _gathered(_candidates(forms, most))
     parts = []
     for codes in np.split(found, range(_PAIRS, len(found), _PAIRS)):
         left, right = np.divmod(codes, _ROWS)
@@ -57,6 +58,18 @@ def typing_errors(short: Mapping[int, str]) -> Pairs:
         kept = np.array([place for place in near.tolist() if _slip(first[place], second[place], usual)], dtype=np.int64)
         parts.append((left[kept], right[kept], 1 - edits[kept] / longer[kept]))
     return pairs_of(parts)
+
+
+def _gathered(parts: Iterator[Indices]) -> Indices:
+    """All numbers of the parts, each once; brought together now and then, since the parts repeat each other."""
+    waiting = [np.zeros(0, dtype=np.int64)]
+    held = 0
+    for part in parts:
+        waiting.append(part)
+        held += len(part)
+        if held > _CODES:
+            waiting, held = [distinct(np.concatenate(waiting))], 0
+    return distinct(np.concatenate(waiting))
 
 
 def _lengths(first: Sequence[str], second: Sequence[str]) -> tuple[Indices, Indices]:
