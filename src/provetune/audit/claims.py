@@ -142,7 +142,8 @@ def reviewed_error_rate(inputs: AuditInput, doubted: frozenset[int]) -> Estimate
     """Share of wrong labels in all rows, from reviewed doubtful rows and reviewed other ones; None unless both kinds were read.
 
     Flagged share times precision, plus the rest times the rate among the others; the interval joins Wilson's two by the method of
-    variance estimates recovery (Zou and Donner 2008).
+    variance estimates recovery (Zou and Donner 2008). Doubtful rows are read worst first, so that those not read are less often
+    wrong: for the lower bound they count as right.
     """
     reviews: dict[bool, list[bool]] = {True: [], False: []}
     for place, example in enumerate(inputs.examples):
@@ -156,6 +157,8 @@ def reviewed_error_rate(inputs: AuditInput, doubted: frozenset[int]) -> Estimate
     value = sum(weight * rate for weight, rate, _, _ in rates)
     low = value - math.hypot(*(weight * (rate - (least or 0.0)) for weight, rate, least, _ in rates))
     high = value + math.hypot(*(weight * ((most or 0.0) - rate) for weight, rate, _, most in rates))
+    if len(reviews[True]) < len(doubted):
+        low = min(low, sum(reviews[True]) / len(inputs.examples) + rates[-1][0] * (rates[-1][2] or 0.0))
     return Estimate(value, max(0.0, low), min(1.0, high), len(inputs.reviewed), 0.95, "Wilson, joined")
 
 

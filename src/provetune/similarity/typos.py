@@ -31,6 +31,8 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 _INVERSE = np.uint64(pow(int(_BASE), -1, 2**64))
 _PAIRS = 500_000
 _CODES = 5_000_000
+# Partners tried for all texts and one kind of key: it only matters where many texts share most of their wording.
+_TRIED = 4_000_000
 _ROWS = 1 << 32
 
 
@@ -46,7 +48,7 @@ def typing_errors(short: Mapping[int, str]) -> Pairs:
     texts = {row: text for row, text in short.items() if SHORTEST <= len(text) <= LONGEST}
     forms = _by_length(texts)
     usual = Counter(word for text in texts.values() for word in set(text.split()))
-    most = int(np.clip(20_000_000 // max(1, len(texts)), 32, 256))
+    most = int(np.clip(_TRIED // max(1, len(texts)), 16, 256))
     found = _gathered(_candidates(forms, most))
     parts = []
     for codes in np.split(found, range(_PAIRS, len(found), _PAIRS)):

@@ -33,6 +33,7 @@ from provetune.split import split
 from provetune.stats.power import smallest_provable_gain
 from provetune.store import StepKey, content_sha256, row_hash
 from provetune.workflow.project import Project, processor
+from provetune.workflow.reviewed import reviewed_labels
 
 EXPECTED_DISCORDANCE = 0.2
 """Share of examples on which two candidates are taken to differ when a test split's power is stated beforehand."""
@@ -53,14 +54,14 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
     data = project.spec.data
     checked(data.pii.kinds if data.pii is not None else ())
     label_errors = label_errors or len(project.examples) <= LABEL_ERRORS_UP_TO
-    schema = _json_schema(project)
+    schema, reviewed = _json_schema(project), reviewed_labels(project)
     vectors = embedder(None if project.spec.audit.embedding is None else project.folder / project.spec.audit.embedding)
     inputs = {
         "dataset": project.dataset.rows_sha256,
         "test": content_sha256(project.given_test or ()),
         "model": fingerprint(project.model.model_dump(mode="json")),
         "spec": fingerprint([project.spec.audit.model_dump(mode="json"), project.spec.task.model_dump(mode="json"), data.leaked_rows]),
-        "meaning": fingerprint([vectors.name, label_errors, schema]),
+        "meaning": fingerprint([vectors.name, label_errors, schema, reviewed]),
         "personal_data": fingerprint(None if data.pii is None else data.pii.model_dump(mode="json")),
     }
 
@@ -83,6 +84,7 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
                 tokenizer_name=project.model.name,
                 embedder=vectors,
                 label_errors=label_errors,
+                reviewed=reviewed,
                 json_schema=schema,
                 personal_data=data.pii,
             ),
