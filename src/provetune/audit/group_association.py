@@ -107,10 +107,13 @@ def _pairs(group: Group, places: list[int], labels: dict[int, str], counts: dict
     named, others = len(places), len(labels) - len(places)
     if min(named, others) < FEWEST_ROWS:
         return
+    own: dict[str, list[int]] = {}
+    for place in places:
+        own.setdefault(labels[place], []).append(place)
     for label, count in counts.items():
-        if label == ANSWER:
-            continue  # the other side of the refusals
-        inside = [place for place in places if labels[place] == label]
+        if label == ANSWER or count < FEWEST_ROWS:
+            continue  # the other side of the refusals; too few rows to tell
+        inside = own.get(label, [])
         with_group, without_group = wilson(len(inside), named), wilson(count - len(inside), others)
         table = [[len(inside), named - len(inside)], [count - len(inside), others - count + len(inside)]]
         rarer = with_group.value is not None and without_group.value is not None and with_group.value < without_group.value
@@ -123,7 +126,7 @@ def _pairs(group: Group, places: list[int], labels: dict[int, str], counts: dict
             odds_ratio=odds_ratio(table),
             p=min(1.0, float(fisher_exact(np.array(table)).pvalue)),
             # where the label is missing, the rows that name the group under other labels are the evidence
-            places=tuple(place for place in places if (labels[place] == label) != rarer),
+            places=tuple(place for place in places if labels[place] != label) if rarer else tuple(inside),
         )
 
 
