@@ -16,7 +16,9 @@ from provetune.chat import TokenRow, encode_training, prompt_messages
 from provetune.engine.checkpointing import activation_budget, checkpoint_layers, layers_within
 from provetune.engine.forward import refusal
 from provetune.engine.likelihood import mean_nats
-from provetune.engine.machine import fast_bf16
+from provetune.engine.machine import fast_bf16, fastest_threads
+from provetune.engine.packing import Group
+from provetune.engine.padded import padded_loss
 from provetune.errors import DataError
 from provetune.hashing import folder_sha256
 from provetune.models.transformers import TransformersGenerator, load_model
@@ -134,8 +136,13 @@ def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]
     longest = PACK_TOKENS + max(map(len, rows))
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         checkpointed = 0 if refused else layers_within(model, rows, longest, activation_budget(model))
+        row = min(rows, key=lambda row: (abs(len(row) - 128), len(row)))
+        threads = torch.get_num_threads()
+        if threads > 1 and model.device.type == "cpu":
+            threads = fastest_threads(lambda: padded_loss(model, [row], (Group(0, (0,)),), 1.0).backward())
+            model.zero_grad(set_to_none=True)
     choices: dict[str, str | int | bool] = {
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "precision": "bf16" if bf16 else "fp32",
         "packed": "yes" if refused is None else f"no: {refused}",
         "checkpointed_layers": checkpointed,
