@@ -7,7 +7,7 @@ run that is killed and resumed sees the same packs as one that was left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ class Group:
 
 
 Pack = tuple[Group, ...]
+Lengths = Sequence[int] | Mapping[int, int]
+"""Tokens of a row, by its number."""
 
 
 def rows_of(pack: Pack) -> list[int]:
@@ -36,7 +38,7 @@ def rows_of(pack: Pack) -> list[int]:
     return [row for group in pack for row in group.rows]
 
 
-def tokens_of(pack: Pack, lengths: Sequence[int]) -> int:
+def tokens_of(pack: Pack, lengths: Lengths) -> int:
     """Tokens that travel through the model."""
     return sum(group.prefix + sum(lengths[row] - group.prefix for row in group.rows) for group in pack)
 
@@ -100,7 +102,7 @@ def _shared_tokens(a: TokenRow, b: TokenRow, limit: int) -> int:
     return int(differ[0]) if len(differ) else limit
 
 
-def cut_into_packs(groups: Sequence[Group], lengths: Sequence[int], max_tokens: int) -> list[Pack]:
+def cut_into_packs(groups: Sequence[Group], lengths: Lengths, max_tokens: int) -> list[Pack]:
     """Packs of at most `max_tokens` tokens beside the prefix of their first group; a longer row gets a pack of its own.
 
     Within a group short rows come first. A group that does not fit into one pack stands with its prefix in several.
@@ -137,7 +139,7 @@ class PackSettings:
 def pack_rows(rows: Sequence[TokenRow], numbers: Sequence[int], settings: PackSettings) -> list[Pack]:
     """Packs that hold each of these rows once."""
     groups = find_groups(rows, numbers) if settings.share else [Group(0, tuple(numbers))]
-    return cut_into_packs(groups, [len(row) for row in rows], settings.max_tokens)
+    return cut_into_packs(groups, {row: len(rows[row]) for row in numbers}, settings.max_tokens)
 
 
 def plan_epoch(count: int, rows_per_step: int, seed: int, epoch: int) -> list[list[int]]:

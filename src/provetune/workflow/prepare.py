@@ -1,0 +1,48 @@
+"""What every flow begins with: reviewed rows in their parts, what completions are asked for, and the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from provetune.models.lazy import LazyGenerator
+from provetune.models.responses import CachedGenerator, ResponseCache
+from provetune.protocols import Generator
+from provetune.records.candidate import GenerationSettings
+from provetune.records.data import AuditReport, Example, Split
+from provetune.workflow import steps
+from provetune.workflow.project import Project
+from provetune.workflow.tuned import identity, load_generator
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of each part but the sealed one, the settings of every completion, and the base model, loaded when it is asked."""
+
+    review: AuditReport
+    split: Split
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    settings: GenerationSettings
+    responses: ResponseCache
+    base: Generator
+
+
+def prepare(project: Project) -> Prepared:
+    """Audit and split. Raises AuditBlocked where something must be mended first."""
+    review = steps.audit_project(project)
+    steps.refuse_blocked(review)
+    split = steps.split_project(project, review)
+    rows = {example.id: example for example in project.examples}
+    train = [rows[i] for i in split.train_ids]
+    responses = ResponseCache(project.folder / ".provetune" / "responses.sqlite")
+    base = CachedGenerator(LazyGenerator(lambda: load_generator(project, None, None)), responses, identity(project))
+    return Prepared(
+        review=review,
+        split=split,
+        train=train,
+        validation=steps.tied_together([rows[i] for i in split.validation_ids]),
+        settings=steps.generation_settings(project, train),
+        responses=responses,
+        base=base,
+    )

@@ -1,0 +1,128 @@
+"""One tuned candidate of a run: trained or found again, its weights checked, and who answers for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from provetune.errors import SpecError
+from provetune.hashing import fingerprint, folder_sha256
+from provetune.models.lazy import LazyGenerator
+from provetune.models.responses import CachedGenerator, Identity, ResponseCache
+from provetune.protocols import Generator
+from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
+from provetune.records.data import Example
+from provetune.scoring import Yardstick
+from provetune.store import StepKey, content_sha256
+from provetune.workflow import steps
+from provetune.workflow.project import Project, environment
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one training of a run is made of; `trainings` share the time that the budget allows."""
+
+    name: str
+    method: Method
+    plan: Plan
+    settings: GenerationSettings
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    trainings: int
+
+
+def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
+    """The training of this recipe, made once; SpecError where it is not there and not `allowed` to be made."""
+    from provetune.tuning import TuneRequest, tune
+
+    method, plan, store = recipe.method, recipe.plan, project.store
+    candidate = Candidate(
+        name=f"tuned-{recipe.name}",
+        kind="full" if method == "full" else "adapter",
+        prompt=steps.PLAIN,
+        generation=recipe.settings,
+    )
+    seed = project.spec.train.seeds[0]
+    inputs = {
+        "rows": fingerprint([content_sha256(recipe.train), content_sha256(recipe.validation)]),
+        "recipe": fingerprint([method, plan.hyperparameters[method], seed, project.metric, candidate.fingerprint]),
+        "model": fingerprint(project.model.model_dump(mode="json")),
+    }
+    checkpoints = store.current / "checkpoints" / recipe.name
+    hours = project.spec.budget.max_hours
+
+    def make() -> TrainingRun:
+        if not allowed:
+            raise SpecError(f"{method}: nothing is trained yet for this spec and data; run `provetune run` first")
+        request = TuneRequest(
+            method=method,
+            base_folder=project.base_folder,
+            model=project.model,
+            tokenizer=project.tokenizer,
+            template=candidate,
+            train=recipe.train,
+            validation=recipe.validation,
+            yardstick=Yardstick(project.spec.task.type, project.labels, "validation"),
+            metric=project.metric,
+            hyperparameters=plan.hyperparameters[method],
+            seed=seed,
+            checkpoints=checkpoints,
+            out=store.current / "weights" / recipe.name,
+            max_seconds=hours * 3600 / recipe.trainings if hours else float("inf"),
+            environment=environment(),
+            progress=project.progress,
+        )
+        made = tune(request)
+        return made.model_copy(update={"weights_folder": str(Path(made.weights_folder).relative_to(project.folder))})
+
+    found = store.once(StepKey(f"tuning-{recipe.name}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
+    shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
+    return found
+
+
+def _intact(project: Project, training: TrainingRun) -> bool:
+    """Whether the weights are the ones that were written."""
+    folder = project.folder / training.weights_folder
+    return folder.is_dir() and folder_sha256(folder, [".safetensors"]) == training.weights_sha256
+
+
+def tuned_candidate(project: Project, training: TrainingRun, recipe: Recipe, responses: ResponseCache) -> tuple[Candidate, Generator]:
+    """The candidate as it would ship: its weights read back from disk."""
+    full = training.method == "full"
+    candidate = Candidate(
+        name=f"tuned-{recipe.name}",
+        kind="full" if full else "adapter",
+        prompt=steps.PLAIN,
+        generation=recipe.settings,
+        model=project.model,
+        weights_folder=training.weights_folder,
+        weights_sha256=training.weights_sha256,
+    )
+    folder = project.folder / training.weights_folder
+    generator = LazyGenerator(lambda: load_generator(project, None if full else folder, folder if full else None))
+    return candidate, CachedGenerator(generator, responses, identity(project, training))
+
+
+def identity(project: Project, training: TrainingRun | None = None) -> Identity:
+    """Who answers: the base model, or what was tuned; every file beside the weights decides an answer, too."""
+    beside = folder_sha256(project.base_folder, [".json", ".jinja", ".model"])
+    base, tuned = project.model.weights_sha256, "" if training is None else training.weights_sha256
+    full = training is not None and training.method == "full"
+    return Identity(tuned if full else base, "" if full else tuned, fingerprint([project.model.template, beside]))
+
+
+def load_generator(project: Project, adapter: Path | None, full: Path | None) -> Generator:
+    """The base model, with an adapter, or fully tuned weights in its place."""
+    from provetune.models.transformers import TransformersGenerator, load_model
+
+    return TransformersGenerator(load_model(full or project.base_folder, adapter), project.tokenizer)
+
+
+def keep_weights(project: Project, champion: Candidate) -> None:
+    """Put the champion's weights where a user looks for them: `<run>/adapter` or `<run>/model`."""
+    name = "model" if champion.kind == "full" else "adapter"
+    kept = project.store.current / name
+    if champion.weights_folder is not None and not (kept.is_dir() and folder_sha256(kept, [".safetensors"]) == champion.weights_sha256):
+        project.store.keep_weights(project.folder / champion.weights_folder, name)
