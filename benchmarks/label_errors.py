@@ -8,7 +8,6 @@ false alarm for both. `clean` is the share of the untouched rows that is flagged
 
 from __future__ import annotations
 
-import csv
 import time
 import warnings
 from collections import Counter
@@ -17,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.planted_faults import CLASSIFY, examples
-from benchmarks.planted_rows import data_folder, public_rows
+from benchmarks.planted_rows import CLASSIFY, data_folder, examples, plain, public_rows, with_wrong_labels
 from provetune.audit import AuditInput
 from provetune.audit.label_errors import find_label_errors
 from provetune.models.embedding import embedder
@@ -26,6 +24,7 @@ from provetune.similarity import alike
 
 Rows = list[tuple[str, str]]
 Finder = Callable[[Rows], dict[int, str]]
+SETS = ("banking77", "clinc150", "snips", "hatecheck")
 SHARES = (0.02, 0.05, 0.1, 0.2)
 
 
@@ -59,24 +58,10 @@ def cleanlab(folder: Path) -> Finder:
     return find
 
 
-def planted(rows: Rows, share: float, confused: dict[str, str]) -> tuple[Rows, set[int]]:
-    """The rows with a share of wrong labels, and their places."""
-    draw = np.random.default_rng(1)
-    labels = sorted({label for _, label in rows})
-    wrong = draw.choice(len(rows), int(share * len(rows)), replace=False).tolist()
-    changed = list(rows)
-    for turn, place in enumerate(wrong):
-        text, label = rows[place]
-        others = [other for other in labels if other != label]
-        changed[place] = (text, confused[label] if turn % 2 == 0 and label in confused else str(draw.choice(others)))
-    return changed, set(wrong)
-
-
-def sets(folder: Path) -> dict[str, Rows]:
-    """Public data whose labels are taken for right."""
-    with (folder / "hatecheck" / "test_suite_cases.csv").open(encoding="utf-8", newline="") as file:
-        hatecheck = [(row["test_case"], row["label_gold"]) for row in csv.DictReader(file)]
-    return {"banking77": public_rows(folder, "banking77"), "clinc150": public_rows(folder, "clinc150"), "hatecheck": hatecheck}
+def confusions(rows: Rows, found: dict[int, str]) -> dict[str, str]:
+    """For each label the one that its flagged rows most often read like."""
+    pairs = Counter((rows[place][1], like) for place, like in found.items())
+    return {label: like for (label, like), _ in reversed(pairs.most_common())}
 
 
 def main() -> None:
@@ -84,13 +69,13 @@ def main() -> None:
     folder = data_folder()
     warnings.simplefilter("ignore")
     print("| data | system | clean | wrong labels | flagged | precision | recall | CPU s |\n|---|---|--:|--:|--:|--:|--:|--:|")
-    for name, rows in sets(folder).items():
+    for name in SETS:
+        rows = plain(public_rows(folder, name))
         finders = {"provetune": ours(folder), "cleanlab": cleanlab(folder)}
         before = {system: find(rows) for system, find in finders.items()}
-        pairs = Counter((rows[place][1], like) for place, like in before["provetune"].items())
-        confused = {label: like for (label, like), _ in reversed(pairs.most_common())}
+        confused = confusions(rows, before["provetune"])
         for share in SHARES:
-            given, wrong = planted(rows, share, confused)
+            given, wrong = with_wrong_labels(rows, share, confused)
             for system, find in finders.items():
                 started = time.process_time()
                 found = set(find(given))

@@ -8,12 +8,15 @@ import json
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from provetune.records.data import Example, Message
 from provetune.similarity import normalise
+from provetune.spec import TaskSpec
 
+CLASSIFY = TaskSpec(type="classify")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LEAST = 20
 """Letters in normal form of a row that is copied with typing errors."""
@@ -23,12 +26,21 @@ def data_folder() -> Path:
     """The folder of public data sets; ends the program where PROVETUNE_TEST_DATA does not name one."""
     folder = Path(os.environ.get("PROVETUNE_TEST_DATA", "missing"))
     if not folder.is_dir():
-        sys.exit(f"PROVETUNE_TEST_DATA names {folder}, wanted the folder that holds banking77, clinc150, snips and t0_50k")
+        sys.exit(f"PROVETUNE_TEST_DATA names {folder}, wanted the folder that holds banking77 and the other public sets")
     return folder
 
 
 def public_rows(folder: Path, name: str, part: str = "train") -> list[tuple[str, str]]:
-    """(text, label) of banking77, clinc150 or snips; a label of snips holds the slots too, so that other values are another label."""
+    """(text, label) of banking77, clinc150, snips or hatecheck, which has no test rows.
+
+    Behind the label of snips stand the slots and behind hatecheck's the group it is about, so that a row with other values or about
+    another group is no copy; `plain` cuts them off.
+    """
+    if name == "hatecheck":
+        if part == "test":
+            return []
+        with (folder / name / "test_suite_cases.csv").open(encoding="utf-8", newline="") as file:
+            return [(row["test_case"], f"{row['label_gold']}|{row['target_ident']}") for row in csv.DictReader(file)]
     if name == "banking77":
         with (folder / name / f"{part}.csv").open(encoding="utf-8", newline="") as file:
             return [(row["text"], row["category"]) for row in csv.DictReader(file)]
@@ -37,6 +49,19 @@ def public_rows(folder: Path, name: str, part: str = "train") -> list[tuple[str,
         return [(text, label) for text, label in found]
     files = sorted((folder / name).glob("*/train_*_full.json" if part == "train" else "*/validate_*.json"))
     return [row for file in files for row in _snips(file)]
+
+
+def examples(rows: Sequence[tuple[str, str]], name: str = "r") -> list[Example]:
+    """Rows as the audit reads them; their ids are the name and the place."""
+    return [
+        Example(id=f"{name}{place}", label=label, messages=(Message(role="user", content=text), Message(role="assistant", content=label)))
+        for place, (text, label) in enumerate(rows)
+    ]
+
+
+def plain(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The rows with what is to be learned as their label: no slots, no groups."""
+    return [(text, label.partition("|")[0]) for text, label in rows]
 
 
 def _snips(file: Path) -> list[tuple[str, str]]:
@@ -76,6 +101,19 @@ def with_errors(text: str, draw: random.Random) -> str:
         elif place + 1 < len(letters):
             letters[place], letters[place + 1] = letters[place + 1], letters[place]
     return "".join(letters)
+
+
+def with_wrong_labels(rows: Sequence[tuple[str, str]], share: float, confused: Mapping[str, str]) -> tuple[list[tuple[str, str]], set[int]]:
+    """The rows with a share of wrong labels, half of them those that `confused` names, and the places of these rows."""
+    draw = random.Random(1)
+    labels = sorted({label for _, label in rows})
+    wrong = draw.sample(range(len(rows)), int(share * len(rows)))
+    changed = list(rows)
+    for turn, place in enumerate(wrong):
+        text, label = rows[place]
+        others = [other for other in labels if other != label]
+        changed[place] = (text, confused[label] if turn % 2 == 0 and label in confused else draw.choice(others))
+    return changed, set(wrong)
 
 
 @dataclass(frozen=True)

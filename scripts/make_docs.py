@@ -23,6 +23,7 @@ import yaml
 from typer.testing import CliRunner
 
 from provetune.spec import ProjectSpec
+from provetune.spec.metrics import MetricName
 from provetune.spec.model import AVAILABLE_VALUES
 from provetune.spec.parts import NOT_YET, SpecPart
 
@@ -32,7 +33,6 @@ TABLE_HEAD = "| key | values | default | meaning |\n|---|---|---|---|\n"
 TABLE = re.compile(re.escape(TABLE_HEAD) + r"(?:\|.*\n)*")
 ROW = re.compile(r"^\| `(?P<key>[^`]+)` \|.*\| (?P<meaning>[^|]*) \|$", re.MULTILINE)
 HELP = re.compile(r"<!-- help: (?P<verb>[\w-]+) -->\n```text\n.*?```\n", re.DOTALL)
-FOR_ENDPOINTS = ("baselines[].called", "baselines[].model")
 """Keys that are refused without `endpoint`, which is not available yet."""
 WIDTH = "100"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,7 +54,7 @@ def available_keys(part: type[SpecPart] = ProjectSpec, shown: str = "", section:
         key = field.alias or name
         path, keys = shown + key, section + key
         inner, many = _part_in(field.annotation)
-        if NOT_YET in field.metadata or path in FOR_ENDPOINTS:
+        if NOT_YET in field.metadata:
             continue
         if inner is not None:
             yield from available_keys(inner, f"{path}{'[]' if many else ''}.", f"{keys}.")
@@ -97,11 +97,17 @@ def values_text(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return ", or ".join(dict.fromkeys(values_text(each) for each in schema["anyOf"] if each != {"type": "null"}))
     if "enum" in schema:
-        return _choices(tuple(map(str, schema["enum"])))
+        rest = tuple(str(value) for value in schema["enum"] if value not in get_args(MetricName))
+        metrics = ("a name of [Metrics](metrics.md)",) if len(rest) < len(schema["enum"]) else ()
+        return ", ".join(filter(None, (_choices(rest), *metrics)))
+    if "pattern" in schema:
+        return "`MODULE:FUNCTION`"
     if "const" in schema:
         return f"`{schema['const']}`"
     if schema["type"] == "array":
         return f"list of {values_text(schema['items'])}"
+    if schema["type"] == "object":
+        return f"mapping of text to {values_text(schema['additionalProperties'])}"
     return {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false"}[schema["type"]] + _range(schema)
 
 

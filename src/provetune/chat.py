@@ -8,6 +8,7 @@ therefore exactly what a server would send, token by token.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from provetune.errors import DataError, ModelError, ProvetuneError
 from provetune.hashing import fingerprint
-from provetune.records.candidate import Prompt
+from provetune.records.candidate import Prompt, Shot
 from provetune.records.data import Example, Message
 
 IntArray = npt.NDArray[np.int64]
@@ -89,16 +90,49 @@ def with_tools(messages: Sequence[Message], tools: tuple[str, ...]) -> tuple[Mes
     return tuple(m if m.tools == own else m.model_copy(update={"tools": own}) for m, own in zip(messages, wanted, strict=True))
 
 
-def prompt_messages(prompt: Prompt, example: Example) -> tuple[Message, ...]:
+def prompt_messages(prompt: Prompt, example: Example, shots: Sequence[Shot] = ()) -> tuple[Message, ...]:
     """What is sent for one example: system line, shots, then the example's own turns, with the example's own tools.
 
-    The example's own system line always stands; what the prompt brings is added below it.
+    The example's own system line always stands; what the prompt brings is added below it. `shots` are this example's own, where the
+    prompt gives each row others.
     """
     own = example.prompt_messages
     lines = [m.content for m in own if m.role == "system"] + ([prompt.system] if prompt.system is not None else [])
     head = (Message(role="system", content="\n\n".join(lines)),) if lines else ()
-    body = tuple(m for m in own if m.role != "system")
-    return with_tools(head + tuple(turn for shot in prompt.shots for turn in shot) + body, tools_of(own))
+    body = _with_turn(tuple(m for m in own if m.role != "system"), prompt.turn)
+    return with_tools(head + tuple(turn for shot in (*prompt.shots, *shots) for turn in shot) + body, tools_of(own))
+
+
+def _with_turn(body: tuple[Message, ...], turn: str | None) -> tuple[Message, ...]:
+    """The conversation with `turn` below the last thing that the user says."""
+    place = max((place for place, message in enumerate(body) if message.role == "user"), default=None)
+    if turn is None or place is None:
+        return body
+    longer = body[place].model_copy(update={"content": f"{body[place].content}\n\n{turn}"})
+    return (*body[:place], longer, *body[place + 1 :])
+
+
+def shot_of(prompt: Prompt, example: Example) -> Shot:
+    """An example as it stands before others under this prompt: asked as they are asked, answered behind the marker."""
+    asked = example.prompt_text if prompt.turn is None else f"{example.prompt_text}\n\n{prompt.turn}"
+    answered = example.target if prompt.answer_marker is None else f"{prompt.answer_marker} {example.target}"
+    return Message(role="user", content=asked), Message(role="assistant", content=answered)
+
+
+def answer_of(prompt: Prompt, completion: str, *, one_line: bool = False) -> str | None:
+    """What counts of a completion: all of it, or what stands after the prompt's last answer marker; None where there is no marker.
+
+    Emphasis around the answer is no part of it. With `one_line` the answer ends with its first line.
+
+    >>> prompt = Prompt(strategy="chain-of-thought", answer_marker="Answer:")
+    >>> answer_of(prompt, "Twice two. **Answer:** four"), answer_of(prompt, "It is four.")
+    ('four', None)
+    """
+    if prompt.answer_marker is None:
+        return completion
+    parts = re.split(re.escape(prompt.answer_marker), completion, flags=re.IGNORECASE)
+    answer = parts[-1].strip(" \t\r\n*") if len(parts) > 1 else None
+    return answer.partition("\n")[0].strip(" \t\r*") if one_line and answer is not None else answer
 
 
 def left_out(messages: Sequence[Message], text: str) -> str | None:

@@ -9,6 +9,7 @@
     ├── AuditBlocked              5   the audit found something that must be mended first
     ├── HardwareTooSmall          6   nothing can be trained with this hardware or budget
     └── RunFailed                 8   stopped for a named reason, state saved
+        ├── EndpointError         8   a model behind an endpoint cannot be asked, or does not answer
         └── TrainingDiverged      8   loss or gradient is not a finite number
 
 A message says what was found, what was wanted, where, and the next command.
@@ -69,6 +70,10 @@ class RunFailed(ProvetuneError):
     """A run stopped for a named reason; its state is saved and the same command continues it."""
 
     exit_code = 8
+
+
+class EndpointError(RunFailed):
+    """A model behind an endpoint cannot be asked, or does not answer; the same command continues."""
 
 
 class TrainingDiverged(RunFailed):

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provetune.records.evaluation import Comparison, Decision, DecisionOutcome, Evaluation, GateRule, Outcome, Verdict
+from provetune.records.retention import SkillRetention
 from provetune.stats.estimate import Estimate
+from provetune.stats.multiple import noninferiority_confidence
+from provetune.stats.units import FEW_GROUPS, TOO_FEW_GROUPS
 
 UNMEASURED = "were not measured"
 UNMEASURED_LIMIT = 0.02
@@ -24,13 +27,14 @@ class Measured:
     audit_blockers: Sequence[str]
     opening: int
     confidence: float
+    retention: Sequence[SkillRetention] = ()
 
 
 def decide(rules: Sequence[GateRule], measured: Measured) -> Decision:
     """Ship if every rule passes, hold if one fails, inconclusive otherwise; a clean audit alone proves nothing."""
     verdicts = tuple(_judge(rule, measured) for rule in rules)
     outcomes = {verdict.outcome for verdict in verdicts}
-    proven = "inconclusive" not in outcomes and any(rule.kind != "audit" for rule in rules)
+    proven = "inconclusive" not in outcomes and any(v.outcome == "pass" and v.rule.kind != "audit" for v in verdicts)
     outcome: DecisionOutcome = "hold" if "fail" in outcomes else "ship" if proven else "inconclusive"
     sentence, next_step = _words(outcome, verdicts, measured)
     return Decision(
@@ -49,6 +53,8 @@ def _judge(rule: GateRule, measured: Measured) -> Verdict:
         blocked = bool(measured.audit_blockers)
         reason = f"the audit blocks: {', '.join(measured.audit_blockers)}" if blocked else "the audit found nothing that blocks"
         return Verdict(rule=rule, outcome="fail" if blocked else "pass", observed=None, reason=reason)
+    if rule.panel:
+        return _against_base(rule, measured.retention)
     if rule.kind in ("at_least", "at_most"):
         return _against_threshold(rule, measured.champion)
     return _against_baseline(rule, measured)
@@ -58,6 +64,8 @@ def _against_threshold(rule: GateRule, champion: Evaluation) -> Verdict:
     value, rows = champion.summary.get(rule.metric), len(champion.example_ids)
     if value is None or value.low is None or value.high is None:
         return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=f"{rule.metric} was not measured")
+    if value.in_groups and value.n < TOO_FEW_GROUPS:
+        return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=_too_few(value))
     if champion.not_measured > UNMEASURED_LIMIT * rows:
         reason = f"{champion.not_measured} of {rows} rows {UNMEASURED}"
         return Verdict(rule=rule, outcome="inconclusive", observed=value, reason=reason)
@@ -69,7 +77,7 @@ def _against_threshold(rule: GateRule, champion: Evaluation) -> Verdict:
 
 
 def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
-    found = next((c for c in measured.comparisons if c.baseline == rule.baseline and c.metric == rule.metric), None)
+    found = _comparison(rule, measured)
     if found is None or found.difference.low is None or found.difference.high is None:
         return Verdict(rule=rule, outcome="inconclusive", observed=None, reason=f"no comparison with {rule.baseline} was measured")
     rows = len(measured.champion.example_ids)
@@ -78,6 +86,8 @@ def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
         return Verdict(rule=rule, outcome="inconclusive", observed=found.difference, reason=f"{missing} of {rows} rows {UNMEASURED}")
     edge = rule.margin if rule.kind == "beats_baseline" else -rule.margin
     d = found.difference
+    if d.in_groups and d.n < TOO_FEW_GROUPS:
+        return Verdict(rule=rule, outcome="inconclusive", observed=d, reason=_too_few(d))
     outcome: Outcome = "pass" if found.difference.low > edge else "fail" if found.difference.high < edge else "inconclusive"
     if rule.kind == "beats_baseline":
         claim = f"better than {rule.baseline} by more than {edge:g}"
@@ -88,9 +98,45 @@ def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
         rule=rule,
         outcome=outcome,
         observed=d,
-        reason=f"{claim}: {says}; the difference in {rule.metric} is {d}",
+        reason=f"{claim}: {says}; the difference in {rule.metric} is {d}{_caution(d)}",
         more_examples=_more_examples(d, edge, rows - missing) if outcome == "inconclusive" else None,
     )
+
+
+def _against_base(rule: GateRule, skills: Sequence[SkillRetention]) -> Verdict:
+    """A skill of a retention suite: what the base cannot do cannot be lost, and a small panel settles nothing; neither decides."""
+    found = next((s for s in skills if s.suite == rule.panel and s.skill == rule.metric), None)
+    if found is None or found.difference.low is None or found.difference.high is None:
+        return Verdict(rule=rule, outcome="inconclusive", observed=None, reason=f"{rule.metric} was not measured")
+    if found.status != "judged":
+        reason = f"{rule.metric} is {found.status}: the base has {found.before}, chance is {found.chance:.3f}"
+        return Verdict(rule=rule, outcome="not judged", observed=found.difference, reason=reason)
+    d, rows = found.difference, found.items + found.not_measured
+    if found.not_measured > UNMEASURED_LIMIT * rows:
+        reason = f"{found.not_measured} of {rows} items of {rule.metric} {UNMEASURED}"
+        return Verdict(rule=rule, outcome="inconclusive", observed=d, reason=reason)
+    outcome: Outcome = "pass" if found.difference.low > -rule.margin else "fail" if found.difference.high < -rule.margin else "inconclusive"
+    says = {"pass": "kept", "fail": "lost", "inconclusive": "not settled whether it was kept"}[outcome]
+    return Verdict(
+        rule=rule, outcome=outcome, observed=d, reason=f"{rule.metric}: {says}; tuned minus base is {d}, the margin {rule.margin:g}"
+    )
+
+
+def _comparison(rule: GateRule, measured: Measured) -> Comparison | None:
+    """The comparison that the rule speaks of: a gain at the confidence of this opening, "not worse" with one end at it."""
+    fitting = [c for c in measured.comparisons if c.baseline == rule.baseline and c.metric == rule.metric]
+    if rule.kind == "beats_baseline":
+        return max(fitting, key=lambda c: c.difference.confidence, default=None)
+    wanted = noninferiority_confidence(measured.confidence) - 1e-9
+    return min((c for c in fitting if c.difference.confidence >= wanted), key=lambda c: c.difference.confidence, default=None)
+
+
+def _too_few(estimate: Estimate) -> str:
+    return f"the rows come in only {estimate.n} groups; fewer than {TOO_FEW_GROUPS} settle nothing"
+
+
+def _caution(estimate: Estimate) -> str:
+    return f" (it rests on {estimate.n} groups only)" if estimate.in_groups and estimate.n < FEW_GROUPS else ""
 
 
 def _more_examples(difference: Estimate, edge: float, rows: int) -> int | None:
@@ -117,11 +163,20 @@ def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Meas
         step = "Read the report, then ship it." if not caution else "Read the report; consider shipping the stronger one instead."
         against = " and ".join(v.rule.baseline for v in deciding if v.rule.kind == "beats_baseline")
         claim = f"is proven better than {against}" if against else "passes every rule"
+        gains = [v.reason for v in deciding if v.rule.kind != "audit" and not v.rule.panel]
+        if gains and len(gains) < len(reasons):  # every skill in full would bury the gain
+            reasons = [*gains, f"it kept {', '.join(v.rule.metric for v in deciding if v.rule.panel)}"]
         return f"{name} {claim}: {'; '.join(reasons)}.{caution}", step
     if outcome == "hold":
-        return f"{name} must not ship: {'; '.join(reasons)}.{caution}", "Keep the best prompt, or improve the data and run again."
+        forgot = all(v.rule.panel for v in deciding if v.rule.kind != "audit") and any(v.rule.panel for v in deciding)
+        step = (
+            "Tune again with a lower learning rate or fewer epochs" if forgot else "Keep the best prompt, or improve the data and run again"
+        )
+        return f"{name} must not ship: {'; '.join(reasons)}.{caution}", f"{step}."
     more = [v.more_examples for v in verdicts if v.more_examples]
     step = f"About {max(more):,} more test examples would settle it." if more else "More test examples are needed."
+    if deciding and all(v.rule.panel for v in deciding):
+        step = "Tune with a lower learning rate or fewer epochs to lose less, or judge the skill by a larger suite in `prove.retention`."
     if any(reason.endswith(UNMEASURED) for reason in reasons):
         step = "The predictions files say for each row why; rows beyond the context need shorter texts or a base model with a longer one."
     return f"The evidence does not settle it for {name}: {'; '.join(reasons)}.{caution}", step

@@ -41,6 +41,8 @@ def load(path: Path, data: DataSpec, task: TaskSpec, notes: Notes | None = None)
                 f"{path}:{row.line}: id {quoted(example.id)} is used already on line {first}, wanted each id once; "
                 "change one, or name another column with data.columns.id"
             )
+        if task.type == "classify" and example.target != row.target:
+            notes.part("blanks around the label", example.source)
         examples.append(_lean(example))
     if len(examples) < FEWEST_EXAMPLES:
         left_out = f" ({'; '.join(notes.lines())})" if notes.rows else ""

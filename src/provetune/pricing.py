@@ -1,4 +1,7 @@
-"""What a rented GPU costs: a small dated table, kept in the package. Prices move; every use shows their date."""
+"""What a rented GPU costs: a small dated table, kept in the package. Prices move; every use shows their date.
+
+And what the tokens of a hosted model cost, at prices that the user gives.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from provetune.errors import DataError
+from provetune.hashing import seed_of
+from provetune.stats.estimate import Estimate
+from provetune.stats.resampling import mean_interval
+from provetune.stats.units import Resampling
 
 COLUMNS = ("provider", "sku", "gpu", "mem_gb", "count", "usd_per_hour", "region", "tier", "as_of", "source_url")
 USD_PER_GPU_HOUR = (0.05, 20.0)
@@ -115,3 +124,30 @@ def as_of(prices: Sequence[Price]) -> str:
     undated = len(rented) - len(dates)
     span = "date unknown" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return f"{span} ({undated} of {len(rented)} prices without a date)" if undated and dates else span
+
+
+@dataclass(frozen=True)
+class TokenPrice:
+    """US dollars of a million tokens that a hosted model reads, and writes. Discounts (cached prompts, batches) are not known to it."""
+
+    usd_per_million_prompt: float
+    usd_per_million_completion: float
+
+    def __call__(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars of one request.
+
+        >>> TokenPrice(0.5, 1.5)(2_000, 100)
+        0.00115
+        """
+        return (prompt_tokens * self.usd_per_million_prompt + completion_tokens * self.usd_per_million_completion) / 1e6
+
+
+def usd_per_thousand(usd: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """US dollars of 1,000 requests from those of single ones, with a bootstrap interval of their mean.
+
+    >>> str(usd_per_thousand([0.001, 0.002, 0.003, 0.002]).value)
+    '2.0'
+    """
+    most = 2 * max(usd, default=0.0) or 1.0  # an unseen request may well be longer than those seen
+    per_thousand = 1000 * np.asarray(usd, dtype=np.float64)
+    return mean_interval(per_thousand, None, Resampling(seed_of("usd per thousand"), confidence), bounds=(0.0, 1000 * most))

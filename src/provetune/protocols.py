@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from provetune.records.candidate import GenerationSettings
-from provetune.records.data import Message
+from provetune.errors import SpecError
+from provetune.records.candidate import GenerationSettings, Prompt
+from provetune.records.data import Example, Message
 
 Progress = Callable[[str, int, int], None]
 """`progress(what, done, total)`: called often, must return fast."""
@@ -32,6 +33,45 @@ class Generator(Protocol):
 
     def generate(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings, progress: Progress) -> list[Completion]:
         """Complete each conversation with one assistant turn."""
+        ...
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Natural logarithms of how likely each choice is, and its tokens; `nats` None with an `error` where they could not be had."""
+
+    nats: tuple[float, ...] | None
+    tokens: tuple[int, ...]
+    prompt_tokens: int
+    error: str | None = None
+
+
+@runtime_checkable
+class LogLikelihood(Protocol):
+    """Says how likely given texts are as completions. One answer per prompt, in order; never raises for a single prompt."""
+
+    def loglikelihood(
+        self, prompts: Sequence[Sequence[Message]], choices: Sequence[Sequence[str]], progress: Progress
+    ) -> list[Likelihoods]:
+        """For each conversation the log-likelihood (at most 0) of each of its own choices as the whole next assistant turn."""
+        ...
+
+
+def likelihood_of(generator: Generator) -> LogLikelihood:
+    """The generator, if it can say how likely given texts are; SpecError otherwise."""
+    if isinstance(generator, LogLikelihood):
+        return generator
+    raise SpecError(
+        f"{type(generator).__name__} does not say how likely a given text is, as prove.decoding: scored needs; use constrained or free"
+    )
+
+
+@runtime_checkable
+class ShotPicker(Protocol):
+    """Picks the shots of prompts that give each row its own."""
+
+    def pick(self, prompt: Prompt, examples: Sequence[Example]) -> list[tuple[Example, ...]]:
+        """The training rows that stand before each example, in their order in the prompt; `prompt.similar` says how they are picked."""
         ...
 
 
@@ -75,4 +115,35 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of length 1 (zeros for a text that says nothing), shape (texts, dimensions), in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class TokenDivergence:
+    """At each token `[n]` of a text: KL(base || tuned), and the token's negative log-likelihood under both; in nats."""
+
+    kl: NDArray[np.float64]
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
+
+
+class Speaker(Generator, LogLikelihood, Protocol):
+    """Writes completions and says how likely given ones are."""
+
+
+class BeforeAndAfter(Protocol):
+    """A base model and what was tuned from it."""
+
+    @property
+    def before(self) -> Speaker:
+        """The base."""
+        ...
+
+    @property
+    def after(self) -> Speaker:
+        """The tuned model."""
+        ...
+
+    def divergence(self, talks: Sequence[Sequence[Message]], progress: Progress) -> list[TokenDivergence | None]:
+        """At the assistant turns of each conversation; None for one that is longer than the context."""
         ...

@@ -18,9 +18,9 @@ from provetune.hashing import seed_of
 from provetune.records.data import Example
 from provetune.similarity import groups as joined
 from provetune.spec import SplitSpec
-from provetune.stats.power import examples_for_gain
+from provetune.stats.power import EXPECTED_DISCORDANCE, examples_for_gain
 
-GAIN, DISCORDANCE = 0.05, 0.2
+GAIN = 0.05
 """The automatic test part is as large as a gain of 5 points needs when the two candidates differ on 20 % of the rows."""
 TEST_SHARE = (0.2, 0.5)
 VALIDATION_SHARE, VALIDATION_ROWS = 0.1, (20, 1000)
@@ -118,7 +118,7 @@ def _test_size(count: int, spec: SplitSpec) -> int:
     if spec.test != "auto":
         return max(1, round(spec.test * count))
     low, high = (int(share * count) for share in TEST_SHARE)
-    return min(max(examples_for_gain(GAIN, DISCORDANCE), low), high)
+    return min(max(examples_for_gain(GAIN, EXPECTED_DISCORDANCE), low), high)
 
 
 def _too_few(rows: int, part: str, units: int | None = None) -> str:

@@ -17,10 +17,12 @@ from provetune.formats.row import example_of
 from provetune.records.data import Example, Message, ToolCall
 from provetune.spec import ColumnsSpec
 
-ENDINGS = {"csv": "csv", "tsv": "tsv", "xlsx": "xlsx", "parquet": "parquet", "label-studio": "json", "alpaca": "json"}
+ENDINGS = {"datasets": "folder", "csv": "csv", "tsv": "tsv", "xlsx": "xlsx", "parquet": "parquet", "label-studio": "json", "alpaca": "json"}
 READER_OF = {"tsv": "csv"}
-NAMES_COLUMNS = ("csv", "tsv", "xlsx", "parquet", "prompt-completion")
-READ_ONLY = {"argilla", "datasets"}
+NAMES_COLUMNS = ("csv", "tsv", "xlsx", "parquet", "datasets", "prompt-completion")
+
+KEPT_WHOLE = ("label_studio", "responses")
+"""What a reader keeps of a task or record beside the example, for writing it back."""
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(str.strip)
 ANY_TEXT = st.one_of(
@@ -107,15 +109,15 @@ def preferences(draw: st.DrawFn) -> Example:
 ANYTHING = st.one_of(plain(), plain(typed=True), in_turn(), conversations(), preferences())
 CAN_HOLD = {
     **dict.fromkeys(("chat", "sharegpt", "alpaca", "vertex", "bedrock"), in_turn()),
-    **dict.fromkeys(("prompt-completion", "label-studio"), plain(typed=True)),
-    **dict.fromkeys(("csv", "tsv", "xlsx", "parquet"), plain()),
+    **dict.fromkeys(("prompt-completion", "label-studio", "argilla"), plain(typed=True)),
+    **dict.fromkeys(("csv", "tsv", "xlsx", "parquet", "datasets"), plain()),
     "preference": preferences(),
 }
 
 
 def columns_for(name: str, example: Example) -> ColumnsSpec:
     group = "group" if example.group is not None else None
-    prompt = "text" if name == "label-studio" else "prompt" if name in NAMES_COLUMNS else None
+    prompt = "text" if name in ("label-studio", "argilla") else "prompt" if name in NAMES_COLUMNS else None
     return ColumnsSpec(prompt=prompt, target="completion" if name in NAMES_COLUMNS else None, group=group)
 
 
@@ -128,18 +130,19 @@ def there_and_back(name: str, example: Example) -> tuple[Example | None, Notes]:
         assert written == 1 - notes.rows_left_out
         if not written:
             return None, notes
-        if name == "parquet" and "messages" in pyarrow.parquet.read_schema(path).names:
+        table = next(path.iterdir()) if path.is_dir() else path
+        if name in ("parquet", "datasets") and "messages" in pyarrow.parquet.read_schema(table).names:
             columns = ColumnsSpec(group=columns.group)
         reading = Notes()
         (row,) = READERS[READER_OF.get(name, name)](path, columns, reading)
         assert not reading.rows and not reading.parts, reading.lines()
     found = example_of(row, "")
-    extra = {key: value for key, value in found.extra.items() if key != "label_studio"}  # the whole task, for writing back
+    extra = {key: value for key, value in found.extra.items() if key not in KEPT_WHOLE}
     return found.model_copy(update={"source": "", "extra": extra}), notes
 
 
 def test_every_format_has_both_ways() -> None:
-    assert set(WRITERS) - set(READER_OF) == set(READERS) - READ_ONLY
+    assert set(WRITERS) - set(READER_OF) == set(READERS)
     assert set(CAN_HOLD) == set(WRITERS)
 
 

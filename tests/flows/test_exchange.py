@@ -44,7 +44,7 @@ def test_a_table_goes_to_every_format_and_back(tmp_path: Path, to: str) -> None:
     ending = to if to in ("csv", "tsv", "xlsx", "parquet") else "jsonl"
     there, back = tmp_path / f"there.{ending}", tmp_path / "back.csv"
     assert document(call("--format", "json", "export", data, "--to", to, "--out", there))["rows"] == 30
-    columns = ("--prompt", "message", "--target", "queue") if to in ("csv", "tsv", "xlsx", "parquet") else ()
+    columns = ("--prompt", "message", "--target", "queue") if to in ("csv", "tsv", "xlsx", "parquet", "datasets") else ()
     done = call("export", there, "--to", "csv", "--out", back, *columns)
     assert done.code == 0 and "30 rows as csv" in done.out, done.err
     before, after = (list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) for path in (data, back))
@@ -215,10 +215,11 @@ def test_an_openai_job_becomes_a_project(tmp_path: Path) -> None:
     assert (spec.train.epochs, spec.train.batch_size, spec.train.seeds, spec.base.model) == (3, 8, [42], "starter")
     assert found["train"] == {"epochs": 3, "batch_size": 8, "seeds": [42]}
     unmapped = "\n".join(found["unmapped"])
-    for word in ("learning_rate_multiplier 1.8", "model gpt-4.1-mini", "integrations", "validation_file is taken as the test file"):
+    for word in ("learning_rate_multiplier 1.8", "model gpt-4.1-mini", "integrations", "validation_file as validation rows"):
         assert word in unmapped
     assert "ftjob-1" not in unmapped and "trained_tokens" not in unmapped  # facts, not settings
-    done = call("-C", tmp_path / "other", "import", "openai", files / "job.json")
+    (files / "list.json").write_text(json.dumps({"object": "list", "data": [JOB], "has_more": False}))
+    done = call("-C", tmp_path / "other", "import", "openai", files / "list.json")
     assert "not taken over: hyperparameters.learning_rate_multiplier" in done.out and done.out.splitlines()[-1].startswith("Next: ")
 
 
@@ -239,6 +240,8 @@ def test_a_job_without_its_files_is_refused(tmp_path: Path, change: dict[str, An
 def test_what_is_no_job_is_refused(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text('{"a": 1}')
     refused(call("-C", tmp_path, "import", "openai", tmp_path / "job.json"), "found keys a, wanted a fine-tuning job with 'training_file'")
+    (tmp_path / "job.json").write_text(json.dumps({"object": "list", "data": [JOB, JOB]}))
+    refused(call("-C", tmp_path, "import", "openai", tmp_path / "job.json"), "found a list of 2 jobs, wanted one")
     (tmp_path / "job.json").write_text('{\n"a": }')
     refused(call("-C", tmp_path, "import", "openai", tmp_path / "job.json"), "job.json:1: not JSON", "line 2")
     refused(

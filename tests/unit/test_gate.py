@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from provetune.gate import Measured, decide
 from provetune.records.evaluation import Comparison, Evaluation, GateRule, RuleKind, Verdict
+from provetune.stats.estimate import Estimate
 from tests.unit.records_by_hand import comparison_of, evaluation_of
 
 AUDIT = GateRule(name="audit", kind="audit")
@@ -103,6 +104,37 @@ class TestMissingEvidence:
 
     def test_a_metric_that_was_not_measured(self) -> None:
         assert verdict(rule("at_least", 0.8), known()).outcome == "inconclusive"
+
+
+def at(confidence: float, low: float, high: float, n: int = 100, method: str = "by hand") -> Comparison:
+    found = comparison_of("few-shot", ((low + high) / 2, low, high))
+    return found.model_copy(update={"difference": Estimate((low + high) / 2, low, high, n, confidence, method)})
+
+
+class TestWhichInterval:
+    wide, narrow = at(0.95, -0.06, 0.1), at(0.9, -0.04, 0.08)
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_not_worse_reads_the_ninety_percent_interval_and_a_gain_the_other(self, order: int) -> None:
+        measured = known([self.wide, self.narrow][::order])
+        assert verdict(rule("not_worse_than", 0.05), measured).observed == self.narrow.difference
+        assert verdict(rule("beats_baseline", 0.02), measured).observed == self.wide.difference
+
+    def test_a_narrower_interval_than_the_opening_allows_is_not_taken(self) -> None:
+        # at the second opening one-sided 97.5 %, which is 95 % two-sided
+        second = known([self.wide, self.narrow], opening=2)
+        assert verdict(rule("not_worse_than", 0.05), second).observed == self.wide.difference
+        assert verdict(rule("not_worse_than", 0.05), known([self.narrow], opening=2)).outcome == "inconclusive"
+
+    @pytest.mark.parametrize(
+        ("groups", "outcome", "words"), [(9, "inconclusive", "only 9 groups"), (10, "pass", "rests on 10 groups only"), (20, "pass", "")]
+    )
+    def test_few_groups_are_said_and_too_few_settle_nothing(self, groups: int, outcome: str, words: str) -> None:
+        found = verdict(rule("beats_baseline", 0.02), known([at(0.95, 0.1, 0.3, groups, "cluster BCa bootstrap")]))
+        assert found.outcome == outcome and words in found.reason and ("groups" in found.reason) == bool(words)
+        value = Estimate(0.95, 0.9, 1.0, groups, 0.95, "cluster BCa bootstrap")
+        champion = evaluation_of("tuned").model_copy(update={"summary": {"accuracy": value}})
+        assert verdict(rule("at_least", 0.8), known(champion=champion)).outcome == outcome
 
 
 class TestDecision:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provetune.errors import DataError
-from provetune.pricing import COLUMNS, LOCAL, PRICES, as_of, cheapest, load_prices
+from provetune.pricing import COLUMNS, LOCAL, PRICES, TokenPrice, as_of, cheapest, load_prices, usd_per_thousand
 
 ROW = "aws,p3.2xlarge,V100,16,1,3.06,us-east-1,on-demand,2026-01-02,https://example.com"
 
@@ -86,3 +86,17 @@ def test_missing_columns_and_files_are_named(tmp_path: Path) -> None:
         load_prices(tmp_path / "a.csv")
     with pytest.raises(DataError, match="cannot be read"):
         load_prices(tmp_path / "b.csv")
+
+
+def test_dollars_of_tokens_by_hand() -> None:
+    # 2.50 $ and 10 $ per million: 1,000 requests of 400 and 10 tokens cost 1.00 $ + 0.10 $
+    assert 1000 * TokenPrice(2.5, 10.0)(400, 10) == pytest.approx(1.10)
+
+
+def test_dollars_of_a_thousand_requests_have_an_interval() -> None:
+    found = usd_per_thousand([0.001, 0.003] * 50)
+    assert found.value == pytest.approx(2.0) and found.low is not None and found.high is not None
+    # the mean of 100 with a standard deviation of 1: about 1.96 / 10 to each side
+    assert found.high - found.low == pytest.approx(2 * 0.196, rel=0.15)
+    assert usd_per_thousand([]).value is None
+    assert usd_per_thousand([0.0] * 10).value == 0.0

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from provetune.metrics import METRICS
 from provetune.models.scripted import ScriptedGenerator
+from provetune.protocols import Completion, Progress
+from provetune.records.candidate import GenerationSettings
+from provetune.records.data import Message
 from provetune.records.evaluation import Evaluation
 from provetune.scoring import Yardstick, estimate_of, group_numbers, measure
 from tests.unit.records_by_hand import candidate_of, examples_of, measured
@@ -56,7 +62,8 @@ def test_a_task_is_measured_by_its_own_metrics() -> None:
     rows = examples_of(["police killed the gunman"])
     script = ScriptedGenerator({"question 0": "police kill the gunman"})
     evaluation, _ = measure(candidate_of("tuned"), script, rows, Yardstick("generate", (), "validation"), lambda *_: None)
-    assert evaluation.metrics == {"rouge_l": "rouge_l/1", "exact_match": "exact_match/1"} and evaluation.part == "validation"
+    assert list(evaluation.metrics)[:2] == ["rouge_l", "exact_match"] and evaluation.part == "validation"
+    assert evaluation.metrics["exact_match"] == "exact_match/1" and evaluation.metrics["rouge_l"].startswith("rouge_l/1 stemmer:no")
     assert np.array(evaluation.observations["rouge_l"]) == pytest.approx(np.array([[0.75]]))
 
 
@@ -85,3 +92,24 @@ def test_a_higher_confidence_is_wider_and_repeatable() -> None:
     assert width(evaluation, 0.99) >= width(evaluation, 0.8)
     again = Evaluation.from_json(evaluation.to_json())
     assert again == evaluation and estimate_of(again, "f1_macro", 0.95) == evaluation.summary["f1_macro"]
+
+
+def test_likelihoods_of_the_targets_are_asked_for_where_a_metric_needs_them() -> None:
+    rows = examples_of(["refund", "billing"])
+    further = (METRICS["perplexity"], METRICS["bits_per_byte"])
+    known = {"question 0": {"refund": -2.0}}
+    script = ScriptedGenerator({"question 0": "refund", "question 1": "refund"}, known)
+    yardstick = Yardstick("generate", (), "test", further=further)
+    found, _ = measure(candidate_of("tuned"), script, rows, yardstick, lambda *_: None)
+    assert found.observations["perplexity"] == ((2.0, 1.0), None) and found.observations["bits_per_byte"] == ((2.0, 6.0), None)
+    assert found.summary["perplexity"].value == pytest.approx(np.exp(2.0))
+
+
+def test_a_candidate_that_gives_no_likelihoods_is_not_measured_by_them() -> None:
+    class Endpoint:
+        def generate(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings, progress: Progress) -> list[Completion]:
+            return [Completion("refund", 1, 1, True) for _ in prompts]
+
+    yardstick = Yardstick("generate", (), "test", further=(METRICS["perplexity"],))
+    found, _ = measure(candidate_of("endpoint"), Endpoint(), examples_of(["refund"]), yardstick, lambda *_: None)
+    assert found.observations["perplexity"] == (None,) and found.summary["perplexity"].value is None

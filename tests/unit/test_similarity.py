@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import re
 import unicodedata
@@ -27,6 +28,7 @@ from provetune.similarity import (
     nearest_cross,
     normalise,
     own_texts,
+    shared_end,
     shingles,
 )
 
@@ -244,6 +246,12 @@ def test_an_instruction_repeated_in_every_prompt_does_not_count() -> None:
 
 def test_the_target_speaks_for_an_empty_prompt() -> None:
     assert own_texts([example(1, "", "A poem about rain")]) == [["A poem about rain"]]
+
+
+@given(st.lists(st.text("ab", max_size=6), min_size=1, max_size=4), st.integers(0, 6))
+def test_the_shared_end_is_that_of_the_reversed_texts(texts: list[str], start: int) -> None:
+    start = min(start, *map(len, texts), 6)
+    assert shared_end(texts, start) == os.path.commonprefix([text[start:][::-1] for text in texts])[::-1]
 
 
 def test_leaks_name_the_test_row() -> None:

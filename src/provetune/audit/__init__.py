@@ -21,6 +21,7 @@ from provetune.audit.label_counts import count_labels, label_counts
 from provetune.audit.label_errors import label_errors
 from provetune.audit.language_mix import language_mix
 from provetune.audit.leaked_test_rows import leaked_test_rows
+from provetune.audit.left_out_on_reading import left_out_on_reading
 from provetune.audit.lengths import lengths, profile_tokens
 from provetune.audit.loss_mask import loss_mask
 from provetune.audit.near_duplicates import near_duplicates
@@ -44,6 +45,7 @@ from provetune.records.data import AuditReport, Finding
 __all__ = ["CHECKS", "AuditInput", "Check", "EncodedRow", "audit"]
 
 CHECKS: dict[str, Check] = {
+    "left_out_on_reading": left_out_on_reading,
     "size": size,
     "format": format_faults,
     "encoding_damage": encoding_damage,
@@ -99,6 +101,7 @@ def audit(inputs: AuditInput, dataset_fingerprint: str) -> AuditReport:
         groups=_named_groups(inputs),
         claims=claims(inputs, findings),
         not_measured=tuple(_not_measured(inputs)),
+        agreement=inputs.agreement,
     )
 
 

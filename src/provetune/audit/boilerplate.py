@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from provetune.audit.inputs import AuditInput, counted, shortened
 from provetune.records.data import Finding
+from provetune.similarity import shared_end
 
 FEWEST = 20
 LETTERS = 12
@@ -35,7 +36,7 @@ def _shared(inputs: AuditInput, what: str, texts: Sequence[str], advice: str) ->
     if len(set(texts)) == 1:
         return []
     start = os.path.commonprefix(texts)
-    end = os.path.commonprefix([text[len(start) :][::-1] for text in texts])[::-1]
+    end = shared_end(texts, len(start))
     parts = [f"{verb} with {shortened(text.strip())!r}" for verb, text in (("begin", start), ("end", end)) if len(text.strip()) >= LETTERS]
     if not parts:
         return []

@@ -15,6 +15,7 @@ from provetune.audit.inputs import AuditInput, once
 from provetune.audit.label_errors import find_label_errors
 from provetune.audit.relevance import measure_relevance
 from provetune.records.data import Claim, Finding, Outcome
+from provetune.records.labels import Agreement
 from provetune.stats.estimate import Estimate
 from provetune.stats.proportion import wilson
 
@@ -122,11 +123,14 @@ def accurate(inputs: AuditInput, by_check: dict[str, list[Finding]]) -> Claim:
     if wrong is None:
         outcome: Outcome = "fail" if broken else "inconclusive"
         told = f"a classifier doubts {doubted.value:.1%} of the labels, " if doubted is not None else ""
-        reason = f"Needs review: {clear}; {told}and nobody has said of 50 doubtful and 50 random rows whether they are right."
+        reason = (
+            f"Needs review: {clear}; {told}and nobody has said of 50 doubtful and 50 random rows whether they are right "
+            "(provetune label --queue review, then --queue random)."
+        )
     else:
         outcome = "fail" if broken else _at_most(wrong, MOST_WRONG)
         reason = f"By the rows that people read, {wrong.value:.1%} of the labels are wrong; {clear}."
-    return Claim(
+    claim = Claim(
         name="accurate",
         outcome=outcome,
         reason=reason,
@@ -135,6 +139,22 @@ def accurate(inputs: AuditInput, by_check: dict[str, list[Finding]]) -> Claim:
         limit=MOST_WRONG,
         evidence_ids=_ids(inputs, evidence) or tuple(dict.fromkeys(i for f in faults for i in f.example_ids))[:_SHOWN],
         measures=measures,
+    )
+    return _with_agreement(claim, inputs.agreement)
+
+
+def _with_agreement(claim: Claim, found: Agreement | None) -> Claim:
+    """The claim with what the annotators' agreement adds: people who surely disagree cannot make it pass."""
+    if found is None or found.alpha is None or found.alpha.value is None:
+        return claim
+    told = f" Agreement of the {len(found.annotators)} annotators (Krippendorff's alpha {found.alpha}): {found.level}."
+    doubtful = found.level == "revise the guideline"
+    return claim.model_copy(
+        update={
+            "outcome": _worst(claim.outcome, "inconclusive") if doubtful else claim.outcome,
+            "reason": claim.reason + told,
+            "measures": {**claim.measures, "agreement of the annotators (Krippendorff's alpha)": found.alpha},
+        }
     )
 
 

@@ -13,6 +13,8 @@ from provetune.errors import ProvetuneError
 from provetune.personal_data import Recogniser
 from provetune.protocols import Embedder, Progress, Tokenizer
 from provetune.records.data import Example, Finding
+from provetune.records.labels import Agreement
+from provetune.records.provenance import Source
 from provetune.similarity import Alike, alike
 from provetune.spec import FailOnSpec, PersonalDataSpec, TaskSpec
 from provetune.stats.estimate import Estimate
@@ -72,7 +74,7 @@ class AuditInput:
     Without `embedder` the checks on meaning are left out, without `label_errors` the slow search for wrong labels. `reviewed` tells
     of rows that a person read whether the label was wrong; `json_schema` is what the targets must satisfy. `personal_data` is what
     the project file says of it (None: nothing), `recogniser` finds names, `suites` holds the texts by which other abilities will be
-    tested, `toxicity` judges texts where it is given.
+    tested, `toxicity` judges texts where it is given. `sources` are the files that were read, `agreement` is that of the annotators.
     """
 
     examples: Sequence[Example]
@@ -95,6 +97,8 @@ class AuditInput:
     recogniser: Recogniser | None = None
     suites: Mapping[str, Sequence[str]] = field(default_factory=dict)
     toxicity: ToxicityClassifier | None = None
+    sources: Sequence[Source] = ()
+    agreement: Agreement | None = None
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from provetune.audit.inputs import AuditInput, rows_text
 from provetune.records.data import Finding
-from provetune.stats.power import smallest_provable_gain
+from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 
 SMALL = 50
-DISCORDANCE = 0.2
-"""Share of rows on which exactly one of two candidates is right; 20 % is usual for tuning against prompting."""
 
 
 def size(inputs: AuditInput) -> list[Finding]:
@@ -35,7 +33,7 @@ def size(inputs: AuditInput) -> list[Finding]:
 
 
 def _provable(tested: int) -> str:
-    gain = smallest_provable_gain(tested, DISCORDANCE)
+    gain = smallest_provable_gain(tested, EXPECTED_DISCORDANCE)
     start = f"With {rows_text(tested)} to test on"
     if gain is None:
         return f"{start}, even a large gain over prompting cannot be proven; expect the verdict 'inconclusive'."

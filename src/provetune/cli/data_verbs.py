@@ -1,42 +1,53 @@
-"""The verbs `export` and `import`: examples and jobs, to and from other tools."""
+"""The verbs `export` and `import`: examples, prompts and jobs, to and from other tools."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from provetune.cli.compare import import_results, is_results
 from provetune.cli.session import Line, Session, shown_path
 from provetune.cli.verbs import app
+
+if TYPE_CHECKING:
+    from provetune.workflow.exchange_prompts import PromptsExported
 
 
 @app.command()
 def export(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Examples in any format that is read; a folder; or hf:owner/name.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Examples in any format that is read; a folder; hf:owner/name; or a record with prompts.")
+    ],
     to: Annotated[
         str,
         typer.Option(
             metavar="FORMAT",
-            help="chat, prompt-completion, preference, alpaca, sharegpt, csv, tsv, xlsx, parquet, label-studio, vertex or bedrock.",
+            help="chat, prompt-completion, preference, alpaca, sharegpt, csv, tsv, xlsx, parquet, datasets (a folder), "
+            "label-studio, argilla, vertex or bedrock; "
+            "of prompts: promptfoo or dspy.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write; a name in .json gets one list, not lines.")],
     source: Annotated[
         str, typer.Option("--from", metavar="FORMAT", help="Format of the examples; found by looking at them if not given.")
     ] = "auto",
-    prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the prompt.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the prompt; or which of several prompts.")] = None,
     target: Annotated[str | None, typer.Option(metavar="NAME", help="Column of the target.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the file anew if it is there.")] = False,
 ) -> None:
-    """Write examples in another format. What it cannot hold is refused, or counted and listed."""
+    """Write examples or prompts in another format. What it cannot hold is refused, or counted and listed."""
     from provetune.cli.ask import asker
     from provetune.workflow.exchange import Export, export_file
+    from provetune.workflow.exchange_prompts import WRITERS, export_prompts
 
     session = ctx.ensure_object(Session)
+    if to in WRITERS:
+        return _show_exported(session, export_prompts(file, to, out, prompt, force=force))
     named = {part: name for part, name in (("prompt", prompt), ("target", target)) if name is not None}
     done = export_file(Export(file, to, out, source, named, force), asker(session))
     document = {"schema": "provetune.export/1", **asdict(done), "out": str(done.out)}
@@ -48,19 +59,34 @@ def export(
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    tool: Annotated[str, typer.Argument(metavar="TOOL", help="openai (a fine-tuning job), axolotl or llama-factory.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The job object as JSON, or the configuration as YAML.")],
+    tool: Annotated[
+        str, typer.Argument(metavar="TOOL", help="openai (a fine-tuning job), axolotl, llama-factory; lm-eval, promptfoo; dspy.")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The job object as JSON, the configuration as YAML, or the results.")],
     files: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the data files; that of FILE if not given.")] = None,
     base: Annotated[str | None, typer.Option(help="Base model, whatever the job says: starter, a folder, or a hub name.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the project; the job's if not given.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write provetune.yaml anew if it is there.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the project, or of the file of prompts; the job's if not given.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write provetune.yaml (or --out) anew if it is there.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Of results: the prediction file to write.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Of lm-eval results: whose scores are taken; the first if not given.")] = None,
+    filter_: Annotated[str | None, typer.Option("--filter", metavar="NAME", help="Of lm-eval results with several filters: which.")] = None,
 ) -> None:
-    """Make a project of a training job of another tool, and list what has no counterpart here."""
+    """Make a project of a training job of another tool, and list what has no counterpart here.
+
+    Results of lm-eval (--log_samples) and promptfoo become files of predictions for `provetune compare`; prompts in configurations of
+    promptfoo and saved programs of DSPy become a file for a search.
+    """
+    if is_results(tool, file):
+        chosen = {key: value for key, value in (("metric", metric), ("filter", filter_)) if value is not None}
+        return import_results(ctx.ensure_object(Session), (tool, file), out or Path(f"{file.stem}.predictions.jsonl"), chosen, force=force)
     from provetune.cli.ask import asker
     from provetune.cli.show import started_lines
+    from provetune.workflow.exchange_prompts import READERS
     from provetune.workflow.imports import Source, import_job
 
     session = ctx.ensure_object(Session)
+    if tool in READERS:
+        return _import_prompts(session, tool, file, name, force)
     done = import_job(session.folder, Source(tool, file, files, base, name), asker(session), force=force)
     started = {**asdict(done.started), "project_file": str(done.started.project_file)}
     document = {"schema": "provetune.import/1", **started, "train": done.train, "unmapped": done.unmapped}
@@ -74,3 +100,20 @@ def import_(
     ]
     essence = shown_path(done.started.project_file)
     session.result(lines, document=json.dumps(document, indent=2, ensure_ascii=False), essence=essence)
+
+
+def _show_exported(session: Session, done: PromptsExported) -> None:
+    document = {"schema": "provetune.export_prompts/1", **asdict(done), "out": str(done.out)}
+    lines: list[Line] = [(f"Wrote {shown_path(done.out)}: {', '.join(done.prompts)}, for {done.format}.", "bold")]
+    lines += [(f"not written: {line}", "yellow") for line in done.left_out]
+    session.result(lines, document=json.dumps(document, indent=2, ensure_ascii=False), essence=shown_path(done.out))
+
+
+def _import_prompts(session: Session, tool: str, file: Path, name: str | None, force: bool) -> None:
+    from provetune.workflow.exchange_prompts import FOLDER, import_prompts
+
+    out, found = import_prompts(session.folder, tool, file, name, force=force)
+    lines: list[Line] = [(f"Wrote {shown_path(out)}: {len(found.prompts)} prompts.", "bold")]
+    lines += [(f"not taken over: {line}", "yellow") for line in found.left_out]
+    lines.append((f"To have them tried: name {FOLDER}/{out.name} under prompts.files of provetune.yaml.", ""))
+    session.result(lines, document=found.to_json(), essence=shown_path(out))

@@ -108,7 +108,8 @@ def label(
         _serve(session, labelling, (annotator, wish), (port, open_it))
     found = summary(labelling)
     written = _write_consensus(labelling, consensus) if consensus else []
-    lines = [*agreement_lines(found), *written, (f"Next: {_next(found, session, source, consensus)}", "")]
+    following = _next(found, session, source, consensus) if to is None or from_ is not None else _fill_in(session, source, annotator, to)
+    lines = [*agreement_lines(found), *written, (f"Next: {following}", "")]
     session.result(lines, document=found.to_json(), essence=found.level)
 
 
@@ -205,6 +206,15 @@ def _next(found: Agreement, session: Session, source: Path | None, consensus: Pa
     if consensus is None:
         return f"{session.command(f'{named} --consensus labelled.jsonl')} writes one label per row."
     return f"{session.command(f'init {consensus}')} makes a project of it."
+
+
+def _fill_in(session: Session, source: Path | None, annotator: str | None, file: Path) -> str:
+    """What becomes of a round that was written to a file."""
+    named = f"label {source}" if source else "label"
+    if file.suffix == ".json":
+        return f"label the rows in the other tool, export them as JSON, then take them in: {session.command(f'{named} --from EXPORT')}."
+    words = f"{named} --from {file} --annotator {annotator or 'NAME'}"
+    return f"fill in the column 'label', then take it in: {session.command(words)}."
 
 
 def _votes(count: int) -> str:

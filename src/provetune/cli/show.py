@@ -88,10 +88,11 @@ def candidates_table(evidence: Evidence) -> list[str]:
         parsed = "not measured" if found.parsed.value is None else f"{100 * found.parsed.value:.1f} %"
         summary = found.summary[metric]
         rows.append((name, estimate_text(summary), f"{summary.n:,}", parsed))
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

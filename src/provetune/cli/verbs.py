@@ -197,6 +197,20 @@ def _fix(session: Session, overrides: Overrides, *, write: bool) -> None:
 
 
 @app.command()
+def baseline(ctx: typer.Context, overrides: Overrides = None) -> None:
+    """What prompting reaches, on the validation rows; trains nothing, opens nothing. Says whether tuning is worth trying."""
+    from provetune.cli.baseline import baseline_lines
+    from provetune.cli.progress import shown_progress
+    from provetune.workflow.baseline import baseline_project
+
+    session = ctx.ensure_object(Session)
+    with shown_progress(session.format) as progress:
+        report = baseline_project(_opened(session, session.folder, overrides, progress))
+    lines = baseline_lines(report, session.command("run"))
+    session.result(lines, document=report.to_json(), essence=report.sentence)
+
+
+@app.command()
 def run(ctx: typer.Context, overrides: Overrides = None) -> None:
     """The whole flow to the verdict: audit, split, prompts, training, proof, report. The same command continues it.
 

@@ -66,7 +66,7 @@ def choice_nats(
         return []
     rows = as_rows(prompts)
     if not packed_path(model, rows):
-        return [row_nats(model, [_joined(prompt, choice) for choice in choices], packed=False) for prompt in prompts]
+        return [row_nats(model, [joined(prompt, choice) for choice in choices], packed=False) for prompt in prompts]
     tree = TokenTree.of(choices)
     found: list[list[float]] = [[]] * len(prompts)
     done = 0
@@ -86,7 +86,8 @@ def choice_nats(
     return found
 
 
-def _joined(prompt: Sequence[int], choice: Sequence[int]) -> TokenRow:
+def joined(prompt: Sequence[int], choice: Sequence[int]) -> TokenRow:
+    """A prompt and what may follow, which alone is labelled."""
     ids = np.array([*prompt, *choice], dtype=np.int64)
     return TokenRow(ids, np.arange(len(ids)) >= len(prompt))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from provetune.evaluation.claims import SeparateClaim, discordance, separate_claims
 from provetune.evaluation.compare import compare, confidence_at
+from provetune.evaluation.recipe import over_folds, over_seeds
 
-__all__ = ["compare", "confidence_at"]
+__all__ = ["SeparateClaim", "compare", "confidence_at", "discordance", "over_folds", "over_seeds", "separate_claims"]

@@ -6,7 +6,7 @@ from functools import partial
 
 from provetune.formats.delimited import read_csv, write_csv
 from provetune.formats.detection import detect
-from provetune.formats.folder import read_datasets, read_parquet, write_parquet
+from provetune.formats.folder import read_datasets, read_parquet, write_datasets, write_parquet
 from provetune.formats.row import Notes, RawRow, Reader, Writer
 from provetune.formats.shapes import OBJECT_READERS, OBJECT_WRITERS
 from provetune.formats.spreadsheet import read_xlsx, write_xlsx
@@ -26,6 +26,7 @@ WRITERS: dict[str, Writer] = {
     "tsv": partial(write_csv, delimiter="\t"),
     "xlsx": write_xlsx,
     "parquet": write_parquet,
+    "datasets": write_datasets,
 }
 """Format -> writer; what `csv` reads, `tsv` writes with tabs."""
 

@@ -1,4 +1,4 @@
-"""Exports of Argilla 2, flat and nested; read only."""
+"""Records of Argilla 2: exports flat and nested; written nested."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Any
 
 from provetune.errors import DataError
 from provetune.formats.jsonl import JsonObject, json_row, kind, scalar_text, text_of
-from provetune.formats.row import Place, RawRow, single_turn
-from provetune.formats.shape import Shape
+from provetune.formats.prompt_completion import more_than_two_texts
+from provetune.formats.row import Notes, Place, RawRow, single_turn
+from provetune.formats.shape import Shape, completed
 from provetune.formats.table import PROMPT_NAMES, guess_column
 from provetune.formats.text import listed, quoted
 from provetune.formats.votes import Vote, decide
+from provetune.records.data import Example
+from provetune.spec import ColumnsSpec
 
 _RESPONSES = ".responses"
 _SUBMITTED = "submitted"
+_FIELD, _QUESTION = "text", "label"
+_BESIDE = ("metadata", "suggestions", "vectors", "status", "_server_id", "inserted_at", "updated_at")
+"""Keys of a record that stand beside its fields."""
 
 
 def read_row(row: JsonObject, place: Place) -> RawRow | None:
@@ -91,4 +97,33 @@ def _fits(keys: Collection[str]) -> bool:
     return ("fields" in keys and "responses" in keys) or any(key.endswith(_RESPONSES) for key in keys)
 
 
-ARGILLA = Shape(fits=_fits, read=read_row, write=None)
+def write_row(example: Example, columns: ColumnsSpec, notes: Notes) -> JsonObject | None:
+    """The row as a record; the responses it was read with are kept as long as they give its target."""
+    reason = more_than_two_texts(example) or ("a rated answer; write it as 'chat'" if example.desirable is not None else None)
+    if reason is None and not example.target.strip():
+        reason = "an empty target"
+    if reason:
+        notes.row(reason, example.source)
+        return None
+    responses = example.extra.get("responses")
+    kept = {key: example.extra.get(key, example.meta.get(key)) for key in _BESIDE if key in example.extra or key in example.meta}
+    moved = {*kept, *(("responses",) if isinstance(responses, dict) else ())}
+    extra = {key: value for key, value in example.extra.items() if key not in moved}
+    meta = {key: value for key, value in example.meta.items() if key not in moved}
+    plain = example.model_copy(update={"extra": extra, "meta": meta})
+    fields = completed({columns.prompt or _FIELD: example.messages[0].content}, plain, columns, ("fields", "responses"), notes)
+    identity = {"id": fields.pop("id")} if "id" in fields else {}
+    if not isinstance(responses, dict) or not any(_says({name: answers}, example) for name, answers in responses.items()):
+        responses = {columns.target or _QUESTION: [{"value": example.target, "status": _SUBMITTED}]}
+    return {**identity, "fields": fields, **kept, "responses": responses}
+
+
+def _says(responses: JsonObject, example: Example) -> bool:
+    """Whether these answers, as a reader takes them, give the target of the row."""
+    try:
+        return decide(_votes(responses, Place(example.source, 0, ColumnsSpec(), Notes()), None)) == example.target
+    except DataError:
+        return False
+
+
+ARGILLA = Shape(fits=_fits, read=read_row, write=write_row)

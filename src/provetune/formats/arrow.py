@@ -48,7 +48,9 @@ def arrow_rows(path: Path, notes: Notes) -> Iterator[tuple[int, JsonObject]]:
                 yield number, {key: _plain(_named(value, names.get(key), where), key, notes, where) for key, value in row.items()}
     except (pa.ArrowException, OSError, ValueError, OverflowError, KeyError) as error:
         if isinstance(error, FileNotFoundError | IsADirectoryError):
-            raise DataError(f"{path}: found no such file, wanted a Parquet or Arrow file; check data.path") from None
+            raise DataError(
+                f"{path}: found no such file, wanted a Parquet or Arrow file; check the name (data.path in a project file)"
+            ) from None
         told = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise DataError(f"{path}:{number + 1}: the file cannot be read from this row on: {told}; export it again") from None
 

@@ -114,7 +114,10 @@ def check_order(messages: Sequence[Message], where: str) -> None:
     """DataError unless the last turn is one of the assistant that is learned, and a user has spoken before."""
     roles = [message.role for message in messages]
     if "assistant" not in roles:
-        raise DataError(f"{where}: found {len(messages)} messages and none from the assistant, wanted the completion as the last message")
+        raise DataError(
+            f"{where}: found {len(messages)} messages and none from the assistant, wanted the completion as the last message; "
+            "add it, or remove the row"
+        )
     if roles[-1] != "assistant":
         raise DataError(f"{where}: the last message is from {roles[-1]!r}, wanted 'assistant'; add the completion")
     if messages[-1].weight == 0:

@@ -92,6 +92,12 @@ def write_parquet(path: Path, examples: Iterable[Example], columns: ColumnsSpec,
     return int(table.num_rows)
 
 
+def write_datasets(path: Path, examples: Iterable[Example], columns: ColumnsSpec, notes: Notes) -> int:
+    """A folder with one part, `train`, as `load_dataset` and the hub read it; rows and notes as `write_parquet`."""
+    path.mkdir(parents=True)
+    return write_parquet(path / "train-00000-of-00001.parquet", examples, columns, notes)
+
+
 _NATIVE = ("messages", "parallel_tool_calls", "kto_tag")
 
 

@@ -25,7 +25,7 @@ class Shape:
 
     fits: Callable[[Collection[str]], bool]
     read: Callable[[JsonObject, Place], RawRow | None]
-    write: Callable[[Example, ColumnsSpec, Notes], JsonObject | None] | None
+    write: Callable[[Example, ColumnsSpec, Notes], JsonObject | None]
 
 
 def refuse_columns(columns: ColumnsSpec, format_name: str, has: str) -> None:

@@ -57,7 +57,6 @@ def read_objects(shape: Shape, path: Path, columns: ColumnsSpec, notes: Notes | 
 
 def write_objects(shape: Shape, path: Path, examples: Iterable[Example], columns: ColumnsSpec, notes: Notes) -> int:
     """One object a line, or one list where the name ends in `.json`. Rows that it cannot hold are noted. Returns the number written."""
-    assert shape.write is not None
     is_list, written = path.suffix.lower() == ".json", 0
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("[" if is_list else "")
@@ -72,4 +71,4 @@ def write_objects(shape: Shape, path: Path, examples: Iterable[Example], columns
 
 
 OBJECT_READERS: dict[str, Reader] = {name: partial(read_objects, shape) for name, shape in SHAPES.items()}
-OBJECT_WRITERS: dict[str, Writer] = {name: partial(write_objects, shape) for name, shape in SHAPES.items() if shape.write is not None}
+OBJECT_WRITERS: dict[str, Writer] = {name: partial(write_objects, shape) for name, shape in SHAPES.items()}

@@ -91,7 +91,7 @@ def _opened(file: Path, *, values: bool) -> Any:
     import openpyxl
 
     if not file.is_file():
-        raise DataError(f"{file}: found no such file, wanted a workbook; check data.path")
+        raise DataError(f"{file}: found no such file, wanted a workbook; check the name (data.path in a project file)")
     try:
         with zipfile.ZipFile(file) as packed:
             size = sum(item.file_size for item in packed.infolist())

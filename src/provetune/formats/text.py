@@ -104,7 +104,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: found no such file, wanted a file of examples; check data.path") from None
+        raise DataError(f"{path}: found no such file, wanted a file of examples; check the name (data.path in a project file)") from None
     except IsADirectoryError:
         raise DataError(f"{path}: found a folder, wanted a file of examples; name one file in it") from None
     except OSError as error:

@@ -1,14 +1,16 @@
-"""Labels: reading one out of a completion, accuracy, macro F1."""
+"""Labels: reading one out of a completion, accuracy, F1, Matthews correlation, the confusion table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from provetune.metrics.base import FloatArray, Metric, weighted_mean
+from provetune.metrics.base import FloatArray, Metric, Need, Row, weighted_mean
 
 UNKNOWN = -1
+LABELS: frozenset[Need] = frozenset({"labels"})
 
 
 def parse_label(completion: str, labels: Sequence[str]) -> str | None:
@@ -27,13 +29,42 @@ def parse_label(completion: str, labels: Sequence[str]) -> str | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _right(target: str, completion: str, labels: Sequence[str]) -> tuple[float, ...]:
-    return (float(parse_label(completion, labels) == target),)
+def _right(row: Row) -> tuple[float, ...]:
+    return (float(parse_label(row.completion, row.labels) == row.target),)
 
 
-def _label_pair(target: str, completion: str, labels: Sequence[str]) -> tuple[float, ...]:
-    named = parse_label(completion, labels)
-    return (float(labels.index(target)), float(UNKNOWN if named is None else labels.index(named)))
+def label_pair(row: Row) -> tuple[float, ...]:
+    """Numbers of the row's label and of the label that the completion names, `UNKNOWN` where it names none."""
+    named = parse_label(row.completion, row.labels)
+    return (float(row.labels.index(row.target)), float(UNKNOWN if named is None else row.labels.index(named)))
+
+
+def confusion(observations: FloatArray, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """How often label i (row) was named j (column) `[L, L + 1]`; the last column counts completions that name no label.
+
+    `observations` are those of any metric here but accuracy: columns are true and named label.
+
+    >>> confusion(np.array([[0, 0], [0, 1], [1, -1]]), ["refund", "billing"]).tolist()
+    [[1, 1, 0], [0, 0, 1]]
+    """
+    table = np.zeros((len(labels), len(labels) + 1), dtype=np.int64)
+    np.add.at(table, (observations[:, 0].astype(int), observations[:, 1].astype(int)), 1)  # -1 is the last column
+    return table
+
+
+def _counts(observations: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Right, true and named rows of each label `[B, L]`; `UNKNOWN` is no label."""
+    truth, named = observations[:, 0].astype(int), observations[:, 1].astype(int)
+    columns = np.arange(int(max(truth.max(), named.max())) + 1)
+    of_truth = truth[:, None] == columns
+    tp = weights @ ((truth == named)[:, None] & of_truth).astype(float)
+    return tp, weights @ of_truth.astype(float), weights @ (named[:, None] == columns).astype(float)
+
+
+def _share(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """`part` / `whole`, 0 where there is nothing."""
+    found: FloatArray = np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+    return found
 
 
 def macro_f1(observations: FloatArray, weights: FloatArray) -> FloatArray:
@@ -41,20 +72,50 @@ def macro_f1(observations: FloatArray, weights: FloatArray) -> FloatArray:
 
     A label that occurs neither as target nor as completion under a weighting is left out of that mean.
     """
-    truth, named = observations[:, 0].astype(int), observations[:, 1].astype(int)
-    count = int(max(truth.max(), named.max())) + 1
-    hit = truth == named
-    columns = np.arange(count)
-    tp = weights @ (hit[:, None] & (truth[:, None] == columns)).astype(float)
-    support = weights @ (truth[:, None] == columns).astype(float)
-    claimed = weights @ (named[:, None] == columns).astype(float)
-    both = support + claimed
-    with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = np.where(both > 0, 2 * tp / both, 0.0)
-    present = (both > 0).sum(axis=1)
-    mean: FloatArray = f1.sum(axis=1) / np.maximum(present, 1)
+    tp, support, claimed = _counts(observations, weights)
+    f1 = _share(2 * tp, support + claimed)
+    mean: FloatArray = f1.sum(axis=1) / np.maximum((support + claimed > 0).sum(axis=1), 1)
     return mean
 
 
-ACCURACY = Metric("accuracy", 1, "binary", _right, weighted_mean)
-F1_MACRO = Metric("f1_macro", 1, "corpus", _label_pair, macro_f1)
+def weighted_f1(observations: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean of the labels' F1, each label weighing as much as it has rows."""
+    tp, support, claimed = _counts(observations, weights)
+    mean: FloatArray = (_share(2 * tp, support + claimed) * support).sum(axis=1) / support.sum(axis=1)
+    return mean
+
+
+def micro_f1(observations: FloatArray, weights: FloatArray) -> FloatArray:
+    """2 tp / (2 tp + fp + fn) over all labels together; above accuracy where completions name no label."""
+    tp, support, claimed = (counts.sum(axis=1) for counts in _counts(observations, weights))
+    return _share(2 * tp, support + claimed)
+
+
+def balanced_accuracy(observations: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean over the labels that have rows of the share of their rows that is right."""
+    tp, support, _ = _counts(observations, weights)
+    mean: FloatArray = _share(tp, support).sum(axis=1) / (support > 0).sum(axis=1)
+    return mean
+
+
+def matthews(observations: FloatArray, weights: FloatArray) -> FloatArray:
+    """Correlation of true and named label (Gorodkin 2004); 0 where either never varies, save that all right is 1.
+
+    A completion that names no label counts as a column of its own in the table, as anything else would raise the value.
+    """
+    tp, support, claimed = _counts(observations, weights)
+    rows, right = support.sum(axis=1), tp.sum(axis=1)
+    stray = rows - claimed.sum(axis=1)
+    covariance = right * rows - (support * claimed).sum(axis=1)
+    spread = (rows**2 - (support**2).sum(axis=1)) * (rows**2 - (claimed**2).sum(axis=1) - stray**2)
+    found = _share(covariance, np.sqrt(np.maximum(spread, 0)))
+    value: FloatArray = np.where(np.abs(right - rows) < 1e-9 * rows, 1.0, np.clip(found, -1, 1))
+    return value
+
+
+ACCURACY = Metric("accuracy", 1, "binary", _right, weighted_mean, needs=LABELS)
+F1_MACRO = Metric("f1_macro", 1, "corpus", label_pair, macro_f1, needs=LABELS)
+F1_MICRO = Metric("f1_micro", 1, "corpus", label_pair, micro_f1, needs=LABELS)
+F1_WEIGHTED = Metric("f1_weighted", 1, "corpus", label_pair, weighted_f1, needs=LABELS)
+BALANCED_ACCURACY = Metric("balanced_accuracy", 1, "corpus", label_pair, balanced_accuracy, needs=LABELS)
+MCC = Metric("mcc", 1, "corpus", label_pair, matthews, bounds=(-1.0, 1.0), needs=LABELS)

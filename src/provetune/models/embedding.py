@@ -108,8 +108,11 @@ class LetterStatistics:
             self._rarity = self._fit(texts[:: -(-len(texts) // FITTED_ON)])
         if self._projection is None:
             return np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
-        parts = [self._projection.transform(_weighted(_letter_counts(batch), self._rarity)) for batch in _batches(texts)]
-        return _unit(np.concatenate(parts).astype(np.float32))
+        found = np.empty((len(texts), len(self._projection.components_)), dtype=np.float32)
+        for number, batch in enumerate(_batches(texts)):
+            part = self._projection.transform(_weighted(_letter_counts(batch), self._rarity))
+            found[number * _BATCH : number * _BATCH + len(batch)] = _unit(part.astype(np.float32))
+        return found
 
     def _fit(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Find the projection; gives the inverse document frequency of each bucket, 0 for those that no text has."""

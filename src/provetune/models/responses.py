@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from provetune import __version__
 from provetune.hashing import canonical_json
-from provetune.protocols import Completion, Generator, Progress
+from provetune.protocols import Completion, Generator, Likelihoods, Progress, likelihood_of
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
 T = TypeVar("T")
+_Ask = Callable[[Sequence[int], Progress], list[Completion]]
 CHUNK_PROMPTS = 512
 """Prompts that are asked, and then kept, at once: so many that reading their common prefix once more costs little."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -126,15 +127,40 @@ class CachedGenerator:
 
     def generate(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings, progress: Progress) -> list[Completion]:
         """One completion per prompt, in order; progress counts those that are known as done."""
-        keys = self._keys(prompts, settings)
+
+        def ask(places: Sequence[int], progress: Progress) -> list[Completion]:
+            return self._generator.generate([prompts[place] for place in places], settings, progress)
+
+        drawn = settings.temperature > 0
+        keys = self._keys(settings.model_dump(mode="json"), prompts, range(len(prompts)) if drawn else [0] * len(prompts))
+        work = [list(range(len(prompts)))] if drawn else _chunks(prompts, keys)
+        return self._answered(keys, work, ask, progress, whole=drawn)
+
+    def loglikelihood(
+        self, prompts: Sequence[Sequence[Message]], choices: Sequence[Sequence[str]], progress: Progress
+    ) -> list[Likelihoods]:
+        """Log-likelihoods are kept, asked for and counted as completions are. SpecError where the generator cannot say."""
+
+        def ask(places: Sequence[int], progress: Progress) -> list[Completion]:
+            asked = [prompts[place] for place in places], [choices[place] for place in places]
+            found = likelihood_of(self._generator).loglikelihood(*asked, progress)
+            return [_as_completion(one) for one in found]
+
+        keys = self._keys("log-likelihood", prompts, [list(texts) for texts in choices])
+        return [_as_likelihoods(found) for found in self._answered(keys, _chunks(prompts, keys), ask, progress)]
+
+    def _answered(
+        self, keys: Sequence[str], work: Sequence[Sequence[int]], ask: _Ask, progress: Progress, *, whole: bool = False
+    ) -> list[Completion]:
+        """What is kept under each key, asked for where it is not, a part of the `work` at a time; with `whole` all of a part or none."""
         known = self._cache.read(set(keys))
-        work = _missing(prompts, keys, known, settings)
-        total = len(prompts)
-        done = total - sum(map(len, work))
+        missing = [[p for p in part if whole or keys[p] not in known] for part in work if any(keys[p] not in known for p in part)]
+        total = len(keys)
+        done = total - sum(map(len, missing))
         self.answered_from_cache += done
         progress("completions", done, total)
-        for places in work:
-            written = self._generator.generate([prompts[place] for place in places], settings, _part(progress, done, total))
+        for places in missing:
+            written = ask(places, _part(progress, done, total))
             fresh = {keys[place]: completion for place, completion in zip(places, written, strict=True)}
             self._cache.write({key: completion for key, completion in fresh.items() if completion.text is not None})
             known |= fresh
@@ -143,27 +169,31 @@ class CachedGenerator:
             progress("completions", done, total)
         return [known[key] for key in keys]
 
-    def _keys(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings) -> list[str]:
-        """What decides each completion, hashed; another version of this package may write another one."""
-        shared = canonical_json([__version__, asdict(self._identity), settings.model_dump(mode="json")])
+    def _keys(self, how: Any, prompts: Sequence[Sequence[Message]], own: Sequence[Any]) -> list[str]:
+        """What decides each answer, hashed: who is asked, `how`, what, and what is its own; another version may answer otherwise."""
+        shared = canonical_json([__version__, asdict(self._identity), how])
         keys = []
-        for place, messages in enumerate(prompts):
-            own = canonical_json([[m.model_dump(mode="json") for m in messages], place if settings.temperature > 0 else 0])
-            keys.append(hashlib.sha256(f"{shared}\n{own}".encode()).hexdigest())
+        for messages, more in zip(prompts, own, strict=True):
+            asked = canonical_json([[m.model_dump(mode="json") for m in messages], more])
+            keys.append(hashlib.sha256(f"{shared}\n{asked}".encode()).hexdigest())
         return keys
 
 
-def _missing(
-    prompts: Sequence[Sequence[Message]], keys: Sequence[str], known: Mapping[str, Completion], settings: GenerationSettings
-) -> list[list[int]]:
-    """Places of the prompts to ask, by chunk: prompts of similar length together, as generation is fastest."""
+def _chunks(prompts: Sequence[Sequence[Message]], keys: Sequence[str]) -> list[list[int]]:
+    """Places of the prompts to ask, each key once, by chunk: prompts of similar length together, as generation is fastest."""
     first = {key: place for place, key in reversed(list(enumerate(keys)))}
-    if settings.temperature > 0:
-        return [] if first.keys() <= known.keys() else [list(range(len(prompts)))]
     order = sorted(first.values(), key=lambda place: (sum(len(m.content) for m in prompts[place]), place))
-    chunks = [order[start : start + CHUNK_PROMPTS] for start in range(0, len(order), CHUNK_PROMPTS)]
-    missing = ([place for place in chunk if keys[place] not in known] for chunk in chunks)
-    return [places for places in missing if places]
+    return [order[start : start + CHUNK_PROMPTS] for start in range(0, len(order), CHUNK_PROMPTS)]
+
+
+def _as_completion(found: Likelihoods) -> Completion:
+    """Likelihoods in the form that is kept."""
+    return Completion(None if found.nats is None else json.dumps([found.nats, found.tokens]), found.prompt_tokens, 0, True, found.error)
+
+
+def _as_likelihoods(kept: Completion) -> Likelihoods:
+    nats, tokens = (None, ()) if kept.text is None else map(tuple, json.loads(kept.text))
+    return Likelihoods(nats, tokens or (), kept.prompt_tokens, kept.error)
 
 
 def _part(progress: Progress, before: int, total: int) -> Progress:

@@ -13,14 +13,17 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from provetune.chat import encode_prompt
+from provetune.chat import encode_prompt, encode_training
 from provetune.engine import generation
+from provetune.engine.choice_scores import choice_nats, joined
 from provetune.engine.choices import choice_tree
+from provetune.engine.forward import packed_path
 from provetune.engine.grammar import Grammar, vocabulary
+from provetune.engine.likelihood import row_nats
 from provetune.engine.sampling import Sampling
 from provetune.engine.writing import Rules
 from provetune.errors import ModelError
-from provetune.protocols import Completion, Progress, Tokenizer
+from provetune.protocols import Completion, Likelihoods, Progress, Tokenizer
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
@@ -68,6 +71,39 @@ class TransformersGenerator:
             for place, result in zip(fitting, written, strict=True)
         }
         return [found.get(place) or self._too_long(len(row), limit) for place, row in enumerate(ids)]
+
+    def loglikelihood(
+        self, prompts: Sequence[Sequence[Message]], choices: Sequence[Sequence[str]], progress: Progress
+    ) -> list[Likelihoods]:
+        """How likely each choice is as the whole next turn, with the token that ends it; one pass where all choices are the same."""
+        turns = {text: self._turn(text) for text in {text for texts in choices for text in texts}}
+        ids = [encode_prompt(messages, self.tokenizer) for messages in prompts]
+        limits = [self.tokenizer.context_length - max(len(turns[text]) for text in texts) for texts in choices]
+        fitting = [place for place, row in enumerate(ids) if len(row) <= limits[place]]
+        asked = [[turns[text] for text in choices[place]] for place in fitting]
+        if asked and all(one == asked[0] for one in asked):
+            done = choice_nats(
+                self.model, [ids[place] for place in fitting], asked[0], lambda done: progress("likelihoods", done, len(fitting))
+            )
+        else:
+            rows = [joined(ids[place], turn) for place, own in zip(fitting, asked, strict=True) for turn in own]
+            nats = iter(row_nats(self.model, rows, packed=packed_path(self.model, rows)))
+            done = [[next(nats) for _ in own] for own in asked]
+        tokens = [tuple(len(turns[text]) for text in texts) for texts in choices]
+        found = {
+            place: Likelihoods(tuple(-value for value in values), tokens[place], len(ids[place]))
+            for place, values in zip(fitting, done, strict=True)
+        }
+        return [
+            found.get(place) or Likelihoods(None, tokens[place], len(row), self._too_long(len(row), limits[place]).error)
+            for place, row in enumerate(ids)
+        ]
+
+    def _turn(self, text: str) -> list[int]:
+        """An assistant turn as it is trained: its tokens and the one that ends it."""
+        turns = (Message(role="user", content="?"), Message(role="assistant", content=text))
+        row = encode_training(turns, self.tokenizer)
+        return [int(token) for token in row.ids[row.labelled]]
 
     def _rules(self, settings: GenerationSettings) -> Rules:
         return Rules(

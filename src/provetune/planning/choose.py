@@ -14,10 +14,7 @@ from provetune.planning.time import flops_per_token, training_hours
 from provetune.pricing import as_of
 from provetune.records.candidate import Plan, PlanOption
 from provetune.stats.estimate import Estimate
-from provetune.stats.power import smallest_provable_gain
-
-DISCORDANCE = 0.2
-"""Assumed share of test examples that exactly one of two candidates gets right."""
+from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def plan(request: PlanRequest) -> Plan:
         why=_reasons(drafts, chosen),
         assumptions=_assumptions(request),
         prices_as_of=as_of(offers(request.hardware)),
-        smallest_provable_gain=smallest_provable_gain(request.test_rows, DISCORDANCE),
+        smallest_provable_gain=smallest_provable_gain(request.test_rows, EXPECTED_DISCORDANCE),
     )
 
 
@@ -152,7 +149,8 @@ def _assumptions(request: PlanRequest) -> tuple[str, ...]:
         "hours are those of the training loop; scoring, which can take as long, comes on top",
         "weights, gradients and optimizer state in 32 bits, no activation checkpointing, no padding",
         "all epochs are counted; early stopping makes training shorter",
-        f"smallest provable gain: {DISCORDANCE:.0%} of test examples right for exactly one of two candidates, power 80%, confidence 95%",
+        f"smallest provable gain: {EXPECTED_DISCORDANCE:.0%} of test examples right for exactly one of two candidates, "
+        "power 80%, confidence 95%",
         *((f"{left_out} training rows longer than the model's context are left out",) if left_out else ()),
         *(("the speed of this machine was not measured: hours are unknown",) if request.hardware.flops_per_s is None else ()),
         *(("a GPU of your own costs no rent; the price is that of renting one like it",) if request.hardware.kind == "gpu" else ()),

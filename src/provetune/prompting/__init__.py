@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from provetune.prompting.strategies import STRATEGIES, PromptRequest, instruction
+from provetune.prompting.similar import WithShots
+from provetune.prompting.strategies import PromptRequest, instruction, prompt_of
+from provetune.prompting.templates import copy_templates, load_templates
 
-__all__ = ["STRATEGIES", "PromptRequest", "instruction"]
+__all__ = ["PromptRequest", "WithShots", "copy_templates", "instruction", "load_templates", "prompt_of"]

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from provetune.hashing import fingerprint
 from provetune.records.base import Frozen, Record
 from provetune.records.data import Message
 from provetune.stats.estimate import Estimate
 
-Strategy = Literal["plain", "zero-shot", "few-shot", "chain-of-thought", "role"]
+PARTS = ("zero-shot", "few-shot", "chain-of-thought", "role", "described")
+"""What a prompting strategy is put together from."""
+Decoding = Literal["free", "constrained", "scored"]
+Pick = Literal["balanced", "random", "diverse", "similar"]
+Calibration = Literal["none", "contextual", "batch"]
 CandidateKind = Literal["prompt", "adapter", "full", "linear", "endpoint", "recorded"]
 Method = Literal["full", "lora", "qlora"]
+
+
+def strategy_name(name: str) -> str:
+    """The name of a prompting strategy as it is, if it is one: different PARTS joined by `+`; ValueError otherwise.
+
+    >>> strategy_name("role+few-shot")
+    'role+few-shot'
+    """
+    parts = name.split("+")
+    wrong = next((part for part in parts if part not in PARTS), None)
+    if wrong is not None:
+        raise ValueError(f"found {wrong!r}, wanted {', '.join(PARTS)}, or several of them joined by '+'")
+    if len(set(parts)) < len(parts) or {"zero-shot", "few-shot"} <= set(parts):
+        raise ValueError(f"found {name!r}, wanted each part once, and zero-shot or few-shot but not both")
+    return name
+
+
+def _strategy(name: str) -> str:
+    return name if name == "plain" else strategy_name(name)
+
+
+Strategy = Annotated[str, AfterValidator(_strategy)]
+"""`plain`, or a strategy's name."""
 
 
 class ModelRef(Frozen):
@@ -33,7 +60,8 @@ class GenerationSettings(Frozen):
 
     With `choices` it is one of these texts, with `json_schema` (a JSON Schema as text; its keys' order is the completion's) a value
     of that schema. A `temperature` above 0 draws the tokens: from the softmax of logits / `temperature`, cut to the likeliest that
-    hold `top_p` of it, with `seed`.
+    hold `top_p` of it, with `seed`. With `scored` it is the choice that is likeliest as a whole, in place of the one whose tokens are
+    likeliest one after the other; `calibration` divides by how likely each choice is whatever was asked.
     """
 
     max_new_tokens: int = 32
@@ -43,21 +71,57 @@ class GenerationSettings(Frozen):
     temperature: float = Field(default=0.0, ge=0, allow_inf_nan=False, exclude_if=lambda value: value == 0)
     top_p: float = Field(default=1.0, gt=0, le=1, exclude_if=lambda value: value == 1)
     seed: int = Field(default=0, ge=0, exclude_if=lambda value: value == 0)
+    scored: bool = Field(default=False, exclude_if=lambda value: value is False)
+    calibration: Calibration = Field(default="none", exclude_if=lambda value: value == "none")
+
+    @property
+    def decoding(self) -> Decoding:
+        """Written freely, held to choices or a schema while it is written, or the likeliest of the choices."""
+        return "scored" if self.scored else "constrained" if self.choices or self.json_schema is not None else "free"
 
     @model_validator(mode="after")
-    def _one_guide(self) -> Self:
+    def _agree(self) -> Self:
         if self.choices and self.json_schema is not None:
             raise ValueError("found choices and json_schema; a completion can be held to one of them")
+        if self.scored and (not self.choices or self.temperature > 0):
+            raise ValueError("found scored without choices, or with a temperature; the likeliest choice is neither written nor drawn")
+        if self.calibration != "none" and not self.scored:
+            raise ValueError(f"found calibration {self.calibration!r} of choices that are not scored")
         return self
 
 
+class SimilarShots(Frozen):
+    """Shots that each row gets for itself: the up to `k` rows of a pool that are nearest in meaning and fit `room` tokens together.
+
+    `pool_sha256` is the content hash of the pool, `embedder` names what nearness is measured by; the nearest comes last, or first.
+    """
+
+    k: int = Field(ge=1)
+    embedder: str
+    pool_sha256: str
+    room: int
+    nearest: Literal["last", "first"] = "last"
+
+
+Shot = tuple[Message, Message]
+
+
 class Prompt(Frozen):
-    """What stands before the user's own messages: `plain` adds nothing but the system line."""
+    """What a candidate adds to the user's own messages: `plain` adds nothing.
+
+    `system` and `shots` stand before them, `turn` below the last user message. With an `answer_marker` the answer is what stands
+    after its last occurrence in the completion. `similar` is what shots are picked by where each row gets its own; `left_out` counts
+    shots that were asked for and found no room.
+    """
 
     strategy: Strategy
     system: str | None = None
-    shots: tuple[tuple[Message, Message], ...] = ()
+    shots: tuple[Shot, ...] = ()
     shot_ids: tuple[str, ...] = ()
+    turn: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    answer_marker: str | None = Field(default=None, min_length=1, exclude_if=lambda value: value is None)
+    similar: SimilarShots | None = Field(default=None, exclude_if=lambda value: value is None)
+    left_out: int = Field(default=0, ge=0, exclude_if=lambda value: value == 0)
 
 
 class Candidate(Record):

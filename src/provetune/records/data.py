@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from provetune.records.base import Frozen, Record
+from provetune.records.labels import Agreement
 from provetune.stats.estimate import Estimate
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -166,7 +167,10 @@ class Claim(Frozen):
 
 
 class AuditReport(Record):
-    """All findings about one data set, and what the next steps take from them; `not_measured` says what nobody looked at."""
+    """All findings about one data set, and what the next steps take from them; `not_measured` says what nobody looked at.
+
+    `agreement` is that of the people who labelled rows of it, None before they did.
+    """
 
     SCHEMA: ClassVar[str] = "audit_report/1"
     dataset: str
@@ -178,6 +182,7 @@ class AuditReport(Record):
     groups: dict[str, str]
     claims: tuple[Claim, ...] = ()
     not_measured: tuple[str, ...] = ()
+    agreement: Agreement | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
     def blockers(self) -> tuple[Finding, ...]:

@@ -9,28 +9,35 @@ from pydantic import Field
 from provetune.records.base import Frozen, Record
 from provetune.records.candidate import Candidate
 from provetune.records.data import Outcome as Outcome
+from provetune.records.retention import RetentionReport
 from provetune.stats.estimate import Estimate
 
 Part = Literal["validation", "test"]
 DecisionOutcome = Literal["ship", "hold", "inconclusive"]
+VerdictOutcome = Literal["pass", "fail", "inconclusive", "not judged"]
 RuleKind = Literal["beats_baseline", "not_worse_than", "at_least", "at_most", "audit"]
 
 
 class Prediction(Frozen):
-    """What a candidate wrote for one example; `text` None means not measured, with the reason in `error`."""
+    """What a candidate wrote for one example; `text` None means not measured, with the reason in `error`.
+
+    `shot_ids` are the training rows that stood in this row's prompt alone.
+    """
 
     example_id: str
     text: str | None
     completion_tokens: int = 0
     stopped: bool = True
     error: str | None = None
+    shot_ids: tuple[str, ...] = Field(default=(), exclude_if=lambda value: value == ())
 
 
 class Evaluation(Record):
     """One candidate measured on one part.
 
     `observations[metric]` holds one row of numbers per example, or None where the example was not measured; a metric's
-    aggregate is a function of these rows alone.
+    aggregate is a function of these rows alone. `label_prior` is what calibrated probabilities of the labels were divided by (its mean
+    over the rows where each has its own), `shots_left_out` counts over all rows the shots of their own that found no room.
     """
 
     SCHEMA: ClassVar[str] = "evaluation/1"
@@ -47,6 +54,8 @@ class Evaluation(Record):
     seconds: float
     prompt_tokens: int
     completion_tokens: int
+    label_prior: tuple[float, ...] = Field(default=(), exclude_if=lambda value: value == ())
+    shots_left_out: int = Field(default=0, exclude_if=lambda value: value == 0)
 
 
 class Comparison(Frozen):
@@ -64,7 +73,7 @@ class Comparison(Frozen):
 
 
 class GateRule(Frozen):
-    """One condition, fixed before training."""
+    """One condition, fixed before training; with a `panel` (a retention suite) `metric` names its skill and `baseline` the base model."""
 
     name: str
     kind: RuleKind
@@ -72,13 +81,14 @@ class GateRule(Frozen):
     baseline: str = ""
     margin: float = 0.0
     confidence: float = 0.95
+    panel: str = Field(default="", exclude_if=lambda value: value == "")
 
 
 class Verdict(Frozen):
-    """What one rule says, from the bound of an interval."""
+    """What one rule says, from the bound of an interval; `not judged` decides nothing."""
 
     rule: GateRule
-    outcome: Outcome
+    outcome: VerdictOutcome
     observed: Estimate | None
     reason: str
     more_examples: int | None = None
@@ -111,7 +121,10 @@ class Decision(Record):
 
 
 class Evidence(Record):
-    """All that is needed to compute the decision again, in one file."""
+    """All that is needed to compute the decision again, in one file.
+
+    `prompts_tried` counts for each candidate on test the prompts among which it was chosen on validation.
+    """
 
     SCHEMA: ClassVar[str] = "evidence/1"
     project: str
@@ -128,3 +141,5 @@ class Evidence(Record):
     openings: tuple[Opening, ...]
     decision: Decision
     records: dict[str, str] = Field(default_factory=dict)
+    retention: RetentionReport | None = Field(default=None, exclude_if=lambda value: value is None)
+    prompts_tried: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: value == {})

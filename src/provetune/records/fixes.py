@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from provetune.records.base import Frozen, Record
 from provetune.records.data import Dataset
+from provetune.records.provenance import Source
 
 
 class Fix(Frozen):
@@ -21,7 +22,8 @@ class Fix(Frozen):
 class FixPlan(Record):
     """All safe remedies for one data set, in the order in which they are applied; `rows_after` of `rows_before` remain.
 
-    `written` is the new data set and `spec_lines` what the project file must say to use it; None and empty in a preview.
+    `written` is the new data set and `spec_lines` what the project file must say to use it; None and empty in a preview. `source` is what
+    the rows were read from.
     """
 
     SCHEMA: ClassVar[str] = "fix_plan/1"
@@ -31,3 +33,4 @@ class FixPlan(Record):
     fixes: tuple[Fix, ...]
     written: Dataset | None = None
     spec_lines: tuple[str, ...] = ()
+    source: Source | None = None

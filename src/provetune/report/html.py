@@ -16,9 +16,12 @@ from provetune.records.evaluation import Evidence
 from provetune.report import inputs as asked
 from provetune.report import sections, words
 from provetune.report.claims import CLAIM_WORDS, WORST_WORDS, claims_with, worst
+from provetune.report.data_sheet import data_sheet
 from provetune.report.inputs import ReportInputs
+from provetune.report.kept import tradeoff_figure
 from provetune.report.limits import limits
 from provetune.report.mistakes import find_mistakes
+from provetune.report.prompts import prompt_grid
 
 __all__ = ["SIZE_LIMIT", "ReportInputs", "render_report"]
 
@@ -89,9 +92,15 @@ def _values(inputs: ReportInputs, detail: _Detail, embedded: Markup | None) -> d
         "claims": (claimed := claims_with(inputs.audit, inputs.curve)),
         "worst_claim": WORST_WORDS[worst(claimed)],
         "claim_words": CLAIM_WORDS,
+        "sheet": data_sheet(inputs),
         "left_out": sections.left_out_reasons(inputs),
         "labels": sections.label_rows(inputs),
         "opponents": sections.opponents(inputs),
+        "grid": prompt_grid(evidence, asked.deciding_metric(evidence)),
+        "searches": inputs.searches,
+        "endpoints": inputs.endpoints,
+        "retention": evidence.retention,
+        "tradeoff": None if evidence.retention is None else tradeoff_figure(evidence, evidence.retention),
         "mistakes": find_mistakes(inputs, shown=detail.examples, text_limit=detail.text),
         "limits": limits(inputs),
         "augmentation": inputs.augmentation,

@@ -9,7 +9,10 @@ from provetune.records.augmentation import AugmentationReport
 from provetune.records.candidate import Plan, TrainingRun
 from provetune.records.curve import LearningCurve
 from provetune.records.data import AuditReport, Example, Split
+from provetune.records.endpoint import EndpointUse
 from provetune.records.evaluation import Comparison, Evaluation, Evidence
+from provetune.records.prompt_search import PromptSearch
+from provetune.records.provenance import Provenance
 from provetune.stats.estimate import Estimate
 
 NOT_MEASURED = Estimate(None, None, None, 0, 0.95, "not measured")
@@ -28,6 +31,9 @@ class ReportInputs:
     predictions: Mapping[str, Mapping[str, str | None]]
     augmentation: AugmentationReport | None = None
     curve: LearningCurve | None = None
+    provenance: Provenance | None = None
+    searches: tuple[PromptSearch, ...] = ()
+    endpoints: tuple[EndpointUse, ...] = ()
 
 
 def evaluations_on_test(evidence: Evidence) -> tuple[Evaluation, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from provetune.metrics import metric_named
 from provetune.metrics.classification import parse_label
 from provetune.records.evaluation import Evaluation
 from provetune.report.inputs import ReportInputs, best_prompt, champion_evaluation, deciding_metric
@@ -92,10 +93,10 @@ def _confusions(inputs: ReportInputs) -> Counter[tuple[str, str]]:
 
 
 def _row_metric(champion: Evaluation, baseline: Evaluation, deciding: str) -> str | None:
-    """The first metric with one number per row in both evaluations; macro F1, for one, has no score of a single row."""
+    """The first metric with a score per row in both evaluations; macro F1, for one, has no score of a single row."""
     for metric in (deciding, "accuracy", "exact_match", "rouge_l"):
         rows = [row for e in (champion, baseline) for row in e.observations.get(metric, ()) if row is not None]
-        if rows and all(len(row) == 1 for row in rows) and all(metric in e.observations for e in (champion, baseline)):
+        if rows and metric_named(metric).kind != "corpus" and all(metric in e.observations for e in (champion, baseline)):
             return metric
     return None
 

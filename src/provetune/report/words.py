@@ -24,12 +24,24 @@ KIND_WORDS = {
 }
 METHOD_WORDS = {"full": "full fine-tuning", "lora": "LoRA adapter", "qlora": "QLoRA adapter (4-bit base)"}
 DECISION_WORDS = {"ship": "SHIP", "hold": "HOLD", "inconclusive": "NOT ENOUGH EVIDENCE"}
-OUTCOME_WORDS = {"pass": "pass", "fail": "fail", "inconclusive": "not enough evidence"}
+OUTCOME_WORDS = {"pass": "pass", "fail": "fail", "inconclusive": "not enough evidence", "not judged": "does not decide"}
 METRIC_WORDS = {
     "accuracy": "share of examples with the right label",
     "f1_macro": "F1 score, every label counting the same",
     "exact_match": "share of completions equal to the target",
     "rouge_l": "overlap of words in order with the target (ROUGE-L)",
+    "balanced_accuracy": "share of right labels, every label counting the same",
+    "mcc": "correlation of right and named label",
+    "ece": "gap between confidence and share of right labels; less is better",
+    "brier": "squared error of the labels' probabilities; less is better",
+    "token_f1": "words shared with the target, in any order",
+    "chrf": "characters in a row shared with the target",
+    "json_valid": "share of completions that are JSON",
+    "schema_valid": "share of completions that keep to the schema",
+    "field_f1": "fields with the right value, against missing and wrong ones",
+    "tool_calls": "share of completions with the right calls of tools",
+    "instructions": "share of the row's instructions that are followed",
+    "abstention": "answers where there is one, says so where there is none; both count the same",
 }
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "nearest_cross",
     "normalise",
     "own_texts",
+    "shared_end",
     "shingles",
 ]
 
@@ -143,9 +144,21 @@ def own_texts(*parts: Sequence[Example]) -> list[list[str]]:
     if len(everything) < 20:
         return texts
     start = _whole_words(os.path.commonprefix(everything))
-    rests = [text[start:] for text in everything]
-    end = _whole_words(os.path.commonprefix([rest[::-1] for rest in rests]))
+    end = _whole_words(shared_end(everything, start)[::-1])
     return [[text[start : len(text) - end].strip() for text in part] for part in texts]
+
+
+def shared_end(texts: Sequence[str], start: int) -> str:
+    """The wording with which all texts end, none of it before the letter `start`.
+
+    >>> shared_end(["Is it open today?", "Is it closed today?"], 6), shared_end(["baba", "ba"], 0)
+    (' today?', 'ba')
+    """
+    end = texts[0][start:]
+    for text in texts:
+        if len(text) < start + len(end) or not text.endswith(end):
+            end = os.path.commonprefix([end[::-1], text[start:][::-1]])[::-1]
+    return end
 
 
 def example_groups(examples: Sequence[Example]) -> list[int]:

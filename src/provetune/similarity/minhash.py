@@ -97,9 +97,13 @@ def joined(parts: Iterable[Compared]) -> Compared:
 def pairs_of(parts: Iterable[Compared]) -> Pairs:
     """Several parts as pairs in order."""
     left, right, similarity = joined(parts)
-    low, high = np.minimum(left, right), np.maximum(left, right)
-    order = np.lexsort((high, low))
-    return Pairs(low[order], high[order], similarity[order])
+    # many millions of pairs where rows repeat each other: nothing is held twice for longer than it must
+    swapped = np.flatnonzero(left > right)
+    left[swapped], right[swapped] = right[swapped], left[swapped]
+    order = np.lexsort((right, left))
+    left = left[order]
+    right = right[order]
+    return Pairs(left, right, similarity[order])
 
 
 def sign(texts: Sequence[str], short: int = 0, progress: Progress = silent) -> Signed:

@@ -6,10 +6,14 @@ by the models but refused by `load_spec` as long as nothing acts on it: a settin
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, get_args
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from provetune.records.candidate import PARTS, Calibration, Pick, strategy_name
+from provetune.spec.endpoint import EndpointSpec
+from provetune.spec.metrics import Measured, Metric, metric_fault
 from provetune.spec.parts import (
     NOT_YET,
     AugmentSpec,
@@ -18,6 +22,7 @@ from provetune.spec.parts import (
     Names,
     NearDuplicatesSpec,
     PersonalDataSpec,
+    PromptsSpec,
     ReplaySpec,
     RuleSpec,
     SearchSpec,
@@ -32,8 +37,8 @@ from provetune.spec.parts import (
 
 Auto = Literal["auto"]
 TaskType = Literal["classify", "extract", "generate", "chat"]
-Metric = Literal["auto", "accuracy", "f1_macro", "exact_match", "rouge_l"]
-BaselineName = Literal["zero-shot", "few-shot", "chain-of-thought", "role"]
+_ANY_NAME = WithJsonSchema({"anyOf": [{"enum": list(PARTS)}, {"type": "string"}]})
+StrategyName = Annotated[str, AfterValidator(strategy_name), _ANY_NAME]
 # fmt: off
 DataFormat = Literal[
     "auto", "chat", "prompt-completion", "preference", "alpaca", "sharegpt", "csv", "xlsx", "parquet", "datasets",
@@ -43,10 +48,7 @@ DataFormat = Literal[
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
 
 AVAILABLE_VALUES: dict[str, tuple[str, ...]] = {
-    "baselines.name": ("zero-shot", "few-shot"),
-    "baselines.pick": ("random",),
     "train.method": ("auto", "lora", "full"),
-    "prove.against": ("zero-shot", "few-shot", "linear", "best-baseline"),
     "report.language": ("en",),
     "tracking": ("none",),
 }
@@ -55,6 +57,10 @@ AVAILABLE_VALUES: dict[str, tuple[str, ...]] = {
 
 def _against(value: Any) -> Any:
     return value if value == "best-baseline" else as_list(value)
+
+
+def _under(key: str) -> Any:
+    return lambda value: {key: value} if isinstance(value, str) else value
 
 
 def _untracked() -> list[Tracker]:
@@ -102,6 +108,7 @@ class DataSpec(SpecPart):
     split: SplitSpec = SplitSpec()
     leaked_rows: Literal["leave-out", "forbid"] = "leave-out"
     licence: str = "unknown"
+    collected: str = "unknown"
     near_duplicates: Annotated[NearDuplicatesSpec | None, NOT_YET] = None
     pii: PersonalDataSpec | None = None
 
@@ -133,39 +140,57 @@ class BaseSpec(SpecPart):
 
 
 class TaskSpec(SpecPart):
-    """What is to be written for each example. The key of `schema_file` is `schema`: a JSON Schema that the audit holds targets against."""
+    """What is to be written for each example. The key of `schema_file` is `schema`: a JSON Schema that the audit holds targets against.
+
+    `descriptions` say of labels what they mean, for strategies with `described`.
+    """
 
     type: TaskType
     labels: Auto | list[str] = "auto"
+    descriptions: dict[str, str] = Field(default_factory=dict)
     system: str | None = None
     max_new_tokens: Count | Auto = "auto"
     schema_file: str | None = Field(default=None, alias="schema")
 
 
-_ANY_NAME = WithJsonSchema({"anyOf": [{"enum": ["zero-shot", "few-shot", "chain-of-thought", "role"]}, {"type": "string"}]})
+def _is_strategy(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and strategy_name(name) == name
+    except ValueError:
+        return False
 
 
 class BaselineSpec(SpecPart):
-    """A prompt to beat. A model behind an `endpoint` may have a name of its own, kept in `called`: it is prompted zero-shot."""
+    """A prompt to beat: a strategy, and where it has them its shots, its role, and room for thoughts in tokens.
 
-    name: Annotated[BaselineName, _ANY_NAME]
+    `called` is a name of its own, so that a strategy may be given twice. A model behind an `endpoint` is prompted zero-shot.
+    """
+
+    name: StrategyName
     k: Count = 8
-    pick: Literal["similar", "random"] = "random"
-    endpoint: Annotated[str | None, NOT_YET] = None
+    pick: Pick = "balanced"
+    order: Literal["auto", "drawn", "reversed"] = "auto"
+    role: str | None = None
+    reasoning: Count = 128
+    endpoint: Annotated[EndpointSpec | None, BeforeValidator(_under("url"), json_schema_input_type=EndpointSpec | str | None)] = None
     called: str | None = None
     model: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _name_of_endpoint(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("endpoint") and value.get("name") not in get_args(BaselineName):
+        if isinstance(value, dict) and value.get("endpoint") and not _is_strategy(value.get("name")):
             return {"called": value.get("name"), **value, "name": "zero-shot"}
         return value
 
     @model_validator(mode="after")
     def _endpoint_for_its_keys(self) -> Self:
-        if self.endpoint is None and (self.called or self.model):
-            raise ValueError("'called' and 'model' are for a model behind an 'endpoint'")
+        if self.endpoint is None and self.model:
+            raise ValueError("'model' is for a model behind an 'endpoint'")
+        if self.endpoint is not None and not (self.model and re.fullmatch(r"\w[\w .-]*", self.called or "")):
+            raise ValueError("an 'endpoint' needs its 'model' and a name of its own in 'called' (letters, digits, blanks, '.', '-', '_')")
+        if _is_strategy(self.called) or self.called == "linear" or (self.called or "").startswith("tuned-"):
+            raise ValueError(f"called: {self.called!r} is the name of another candidate; take a different one")
         return self
 
 
@@ -200,12 +225,21 @@ class TrainSpec(SpecPart):
 
 
 class ProveSpec(SpecPart):
-    """What counts as better: metric, the baselines to beat, by how much, at which confidence (two-sided)."""
+    """What counts as better: metric, the baselines to beat, by how much, at which confidence (two-sided).
+
+    `also` names metrics that are measured and shown beside, and decide nothing.
+    """
 
     metric: Metric | None = None
+    also: Annotated[list[Measured], BeforeValidator(as_list, json_schema_input_type=list[Measured] | Measured)] = Field(
+        default_factory=list
+    )
     against: Against = Field(default_factory=lambda: ["zero-shot", "few-shot"], min_length=1)
     margin: float = Field(default=0.02, ge=0, lt=1)
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    decoding: Literal["auto", "free", "constrained", "scored"] = "auto"
+    calibration: Calibration = "none"
+    retention: Names = Field(default_factory=list)
     rules: Annotated[list[RuleSpec], NOT_YET] = Field(default_factory=list)
     human: Annotated[HumanSpec | None, NOT_YET] = None
 
@@ -225,10 +259,6 @@ class ReportSpec(SpecPart):
     language: str = "en"
 
 
-def _under(key: str) -> Any:
-    return lambda value: {key: value} if isinstance(value, str) else value
-
-
 class ProjectSpec(SpecPart):
     """The whole project file."""
 
@@ -242,9 +272,10 @@ class ProjectSpec(SpecPart):
     base: Annotated[BaseSpec, BeforeValidator(_under("model"), json_schema_input_type=BaseSpec | str)] = BaseSpec()
     task: Annotated[TaskSpec, BeforeValidator(_under("type"), json_schema_input_type=TaskSpec | TaskType)]
     metric: Metric = "auto"
-    baselines: list[Annotated[BaselineSpec, BeforeValidator(_under("name"), json_schema_input_type=BaselineSpec | BaselineName)]] = Field(
+    baselines: list[Annotated[BaselineSpec, BeforeValidator(_under("name"), json_schema_input_type=BaselineSpec | str)]] = Field(
         default_factory=list
     )
+    prompts: PromptsSpec = PromptsSpec()
     train: TrainSpec = TrainSpec()
     search: SearchSpec = SearchSpec()
     prove: ProveSpec = ProveSpec()
@@ -259,18 +290,32 @@ class ProjectSpec(SpecPart):
         given = {metric for metric in (self.metric, self.prove.metric) if metric not in ("auto", None)}
         if len(given) > 1:
             raise ValueError(f"metric is {self.metric} but prove.metric is {self.prove.metric}; keep one of them")
-        if self.task.type != "classify" and given & {"accuracy", "f1_macro"}:
-            raise ValueError(f"metric {given.pop()} needs labels, task {self.task.type} has none; use exact_match or rouge_l")
-        known = {*get_args(BaselineName), "linear", *(baseline.called for baseline in self.baselines)}
-        unknown = [] if isinstance(self.prove.against, str) else [name for name in self.prove.against if name not in known]
+        for name, decides in (*((name, True) for name in given if name), *((name, False) for name in self.prove.also)):
+            fault = metric_fault(name, self.task.type, self.task.schema_file is not None, decides=decides)
+            if fault:
+                raise ValueError(fault)
+        named = [] if isinstance(self.prove.against, str) else self.prove.against
+        searched = ["prompt-search"] if self.prompts.search else []
+        known = {*PARTS, "linear", *searched, *(baseline.called for baseline in self.baselines)} - {None}
+        unknown = [name for name in named if name not in known and not _is_strategy(name)]
         if unknown:
-            raise ValueError(f"prove.against names {unknown[0]!r}; known are {', '.join(sorted(map(str, known - {None})))}")
+            raise ValueError(f"prove.against names {unknown[0]!r}; known are {', '.join(sorted(map(str, known)))}, and parts joined by '+'")
         if self.task.type != "classify" and "linear" in self.prove.against:
             raise ValueError(f"prove.against names 'linear', which needs labels; task {self.task.type} has none")
         names = [baseline.called or baseline.name for baseline in self.baselines]
         if len(set(names)) < len(names):
-            raise ValueError(f"baselines name {max(names, key=names.count)!r} twice; keep one of them")
+            raise ValueError(f"baselines name {max(names, key=names.count)!r} twice; give one of them a name of its own ('called')")
+        self._decode_what_can_be()
         return self
+
+    def _decode_what_can_be(self) -> None:
+        decoding, task = self.prove.decoding, self.task
+        if decoding == "scored" and task.type != "classify":
+            raise ValueError(f"prove.decoding is scored, which needs labels; task {task.type} has none")
+        if decoding == "constrained" and task.type != "classify" and task.schema_file is None:
+            raise ValueError("prove.decoding is constrained, which needs labels or task.schema")
+        if self.prove.calibration != "none" and decoding != "scored":
+            raise ValueError(f"prove.calibration is {self.prove.calibration}, which needs prove.decoding: scored")
 
 
 def resolve_metric(spec: ProjectSpec) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 NOT_YET = "not yet"
 """Marks a key that this version reads but does not act on."""
@@ -84,6 +84,26 @@ class SearchSpec(SpecPart):
 
     trials: Annotated[int, Field(ge=0), NOT_YET] = 0
     space: Annotated[dict[str, list[float | int | str]], NOT_YET] = Field(default_factory=dict)
+
+
+class PromptsSpec(SpecPart):
+    """Search for the best prompt of each model on validation: how many prompts are tried (0 searches for none), with how many completions.
+
+    `rewrites` of the prompts are written by the base model after reading mistakes on training rows; `files` hold prompts of your own.
+    """
+
+    search: Annotated[int, Field(ge=0, le=1000)] = 0
+    completions: Count | None = None
+    rewrites: Annotated[int, Field(ge=0)] = 0
+    files: Names = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _leave_room(self) -> Self:
+        if self.rewrites >= max(self.search, 1):
+            raise ValueError(f"rewrites is {self.rewrites}, wanted fewer than search, which is {self.search}: they rewrite another prompt")
+        if not self.search and (self.files or self.completions is not None):
+            raise ValueError("files and completions are for a search; give the number of prompts to try in search")
+        return self
 
 
 class RuleSpec(SpecPart):

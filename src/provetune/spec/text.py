@@ -44,6 +44,7 @@ WANTED = {
     "string_too_short": "some text",
     "string_too_long": "at most {max_length} characters",
     "too_short": "at least one",
+    "string_pattern_mismatch": "MODULE:FUNCTION",
 }
 """What each of pydantic's errors says was wanted."""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from provetune.stats.estimate import Estimate
+from provetune.stats.limits import bootstrap_limits
 from provetune.stats.measure import Measure
 from provetune.stats.units import (
     FLAT,
@@ -25,13 +26,17 @@ from provetune.stats.units import (
 
 DRAWS = 2_000
 """Draws where `Resampling.resamples` is None; each computes the whole metric."""
+SWAPS = 10_000
+"""Random swaps where `Resampling.resamples` is None."""
+LEFT_OUT_UP_TO = 1_000
+"""Units up to which the metric is also computed without each of them."""
 
 Statistic = Callable[[FloatArray], FloatArray]
 """`statistic(weights [B, n])` gives [B] values, one per weighting of the rows."""
 
 
 def aggregate_interval(measure: Measure, observations: FloatArray, groups: IntArray | None, resampling: Resampling) -> Estimate:
-    """The metric over `observations` [n, k] with a percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13).
+    """The metric over `observations` [n, k] with the interval of `bootstrap_limits`.
 
     With `groups` [n] whole groups are drawn and `n` of the estimate counts groups. The interval is cut to the metric's
     bounds and never has zero width: without variation it is `flat_interval`. No rows give an estimate of None. Raises
@@ -40,20 +45,20 @@ def aggregate_interval(measure: Measure, observations: FloatArray, groups: IntAr
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
     >>> rows = np.repeat([[1.0], [0.0]], [30, 10], axis=0)
     >>> str(aggregate_interval(Measure("corpus", share), rows, None, Resampling(seed=0)))
-    '0.750 [0.625, 0.875], n=40'
+    '0.750 [0.600, 0.895], n=40'
     """
     check_measured(observations, measure.bounds)
     rows = len(observations)
     numbers = numbered_groups(groups, rows)
     if rows == 0:
-        return not_measured(resampling.confidence, "percentile bootstrap")
-    return _percentile_estimate(lambda weights: measure.aggregate(observations, weights), numbers, rows, measure.bounds, resampling)
+        return not_measured(resampling.confidence, "bootstrap")
+    return _bootstrap_estimate(lambda weights: measure.aggregate(observations, weights), numbers, rows, measure.bounds, resampling)
 
 
 def paired_aggregate_difference(
     measure: Measure, a: FloatArray, b: FloatArray, groups: IntArray | None, resampling: Resampling
 ) -> Estimate:
-    """The metric over `a` [n, k] minus over `b` [n, k], rows in the same order, with a paired percentile bootstrap interval.
+    """The metric over `a` [n, k] minus over `b` [n, k], rows in the same order, with a paired bootstrap interval.
 
     Both are computed from the same drawn rows (Koehn 2004); otherwise as `aggregate_interval`. Swapping a and b mirrors
     the interval.
@@ -61,7 +66,7 @@ def paired_aggregate_difference(
     >>> share = lambda rows, weights: weights @ rows[:, 0] / weights.sum(axis=1)
     >>> a, b = np.ones((40, 1)), np.repeat([[1.0], [0.0]], [30, 10], axis=0)
     >>> str(paired_aggregate_difference(Measure("corpus", share), a, b, None, Resampling(seed=0)))
-    '0.250 [0.125, 0.375], n=40'
+    '0.250 [0.105, 0.400], n=40'
     """
     _check_pair(a, b)
     check_measured(a, measure.bounds)
@@ -69,12 +74,12 @@ def paired_aggregate_difference(
     rows = len(a)
     numbers = numbered_groups(groups, rows)
     if rows == 0:
-        return not_measured(resampling.confidence, "paired percentile bootstrap")
+        return not_measured(resampling.confidence, "paired bootstrap")
 
     def difference(weights: FloatArray) -> FloatArray:
         return measure.aggregate(a, weights) - measure.aggregate(b, weights)
 
-    found = _percentile_estimate(difference, numbers, rows, measure.difference_bounds, resampling)
+    found = _bootstrap_estimate(difference, numbers, rows, measure.difference_bounds, resampling)
     return replace(found, method=f"paired {found.method}")
 
 
@@ -89,7 +94,7 @@ def approximate_randomization_p(measure: Measure, a: FloatArray, b: FloatArray, 
     1.0
     """
     _check_pair(a, b)
-    rows, resamples = len(a), resampling.resamples or DRAWS
+    rows, resamples = len(a), resampling.resamples or SWAPS
     numbers = numbered_groups(groups, rows)
     if rows == 0:
         return 1.0
@@ -118,22 +123,34 @@ def _drawn_weights(numbers: IntArray | None, rows: int, resampling: Resampling) 
         yield weights if numbers is None else weights[:, numbers]
 
 
-def _percentile_estimate(
+def _without_each(numbers: IntArray | None, rows: int, units: int) -> Iterator[FloatArray]:
+    """Weights [B, n] that leave out each unit in turn."""
+    place = np.arange(rows) if numbers is None else numbers
+    start = 0
+    for size in chunks(units, rows):
+        yield (place[None, :] != np.arange(start, start + size)[:, None]).astype(np.float64)
+        start += size
+
+
+def _bootstrap_estimate(
     statistic: Statistic, numbers: IntArray | None, rows: int, bounds: tuple[float, float], resampling: Resampling
 ) -> Estimate:
-    """The value where every row counts once, between quantiles of its values over drawn rows."""
+    """The value where every row counts once, between limits from its values over drawn rows and without each unit."""
     value = float(statistic(np.ones((1, rows)))[0])
     if not bounds[0] - FLAT <= value <= bounds[1] + FLAT:
         raise ValueError(f"the metric gave {value}, wanted a number within {bounds}")
     value = min(max(value, bounds[0]), bounds[1])
     draws = np.concatenate([statistic(weights) for weights in _drawn_weights(numbers, rows, resampling)])
     confidence, units, prefix = resampling.confidence, unit_count(numbers, rows), "" if numbers is None else "cluster "
-    low, high = (float(bound) for bound in np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]))
+    low, high, method = value, value, "no-variation bound"
+    if np.ptp(draws) > FLAT:
+        few = 1 < units <= LEFT_OUT_UP_TO
+        left_out = np.concatenate([statistic(weights) for weights in _without_each(numbers, rows, units)]) if few else None
+        (low, high), method = bootstrap_limits(draws, value, left_out, confidence)
     if high - low <= FLAT:
         low, high = flat_interval(value, units, bounds, confidence)
-        return Estimate(value, low, high, units, confidence, prefix + "no-variation bound")
-    low, high = clipped(min(low, value), max(high, value), bounds)
-    return Estimate(value, low, high, units, confidence, prefix + "percentile bootstrap")
+    low, high = clipped(low, high, bounds)
+    return Estimate(value, low, high, units, confidence, prefix + method)
 
 
 def _check_pair(a: FloatArray, b: FloatArray) -> None:

@@ -23,6 +23,11 @@ class Estimate:
     confidence: float
     method: str
 
+    @property
+    def in_groups(self) -> bool:
+        """Whether `n` counts groups of rows."""
+        return "cluster" in self.method
+
     def __str__(self) -> str:
         if self.value is None or self.low is None or self.high is None:
             return f"not measured, n={self.n}"

@@ -20,6 +20,10 @@ FLAT = 1e-12
 """Differences up to this are rounding, not variation."""
 
 
+FEW_GROUPS, TOO_FEW_GROUPS = 20, 10
+"""Below the first an interval over groups is said to rest on few, below the second it settles nothing."""
+
+
 @dataclass(frozen=True)
 class Resampling:
     """How chance is measured: the seed of the draws, the confidence of the interval, the number of draws.

@@ -10,8 +10,6 @@ from itertools import accumulate
 
 from provetune.errors import DataError, EvidenceError, SpecError
 from provetune.hashing import fingerprint
-from provetune.models.lazy import LazyGenerator
-from provetune.protocols import Generator
 from provetune.records.curve import LearningCurve
 from provetune.records.data import Example
 from provetune.records.evaluation import Evaluation
@@ -19,7 +17,9 @@ from provetune.stats.estimate import Estimate
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.enough import Question, Sized, learning_curve
+from provetune.workflow.prepare import Prepared, prepare
 from provetune.workflow.project import Project, begin_run, need_torch
+from provetune.workflow.prompts import prompt_candidates
 from provetune.workflow.subsets import nested_order, with_wrong_targets
 from provetune.workflow.training import StandIn, Trainings
 
@@ -52,21 +52,17 @@ def curve_of(project: Project, *, quick: bool, noise: bool) -> LearningCurve:
         need_torch()
     with project.store.locked():
         begin_run(project)
-        review = steps.audit_project(project)
-        steps.refuse_blocked(review)
-        parts = steps.split_project(project, review)
-        rows = {example.id: example for example in project.examples}
-        train = [rows[i] for i in parts.train_ids]
-        validation = steps.tied_together([rows[i] for i in parts.validation_ids])
-        settings = steps.generation_settings(project, train)
+        prepared = prepare(project)
         learner: Learner
         if quick:
-            learner = StandIn(project.labels, settings, validation)
+            learner = StandIn(project.labels, prepared.settings, prepared.validation)
         else:
-            learner = Trainings(project, steps.plan_project(project, parts, train), settings, validation)
+            plan = steps.plan_project(project, prepared.split, prepared.train)
+            learner = Trainings(project, plan, prepared.settings, prepared.validation)
         asked = fingerprint([project.metric, _matters(project), noise])
-        inputs = {"split": parts.fingerprint, "learner": learner.key, "asked": asked}
-        return project.store.once(StepKey("learning-curve", 1, inputs), LearningCurve, lambda: _made(project, learner, train, noise=noise))
+        inputs = {"split": prepared.split.fingerprint, "learner": learner.key, "asked": asked}
+        key = StepKey("learning-curve", 1, inputs)
+        return project.store.once(key, LearningCurve, lambda: _made(project, prepared, learner, noise=noise))
 
 
 def curve_sizes(rows: int, most: int) -> list[int]:
@@ -94,9 +90,9 @@ def _matters(project: Project) -> float:
     return max(MATTERS, project.spec.prove.margin)
 
 
-def _made(project: Project, learner: Learner, train: Sequence[Example], *, noise: bool) -> LearningCurve:
-    started = time.monotonic()
-    prompt = None if isinstance(learner, StandIn) else _best_prompt(project, learner, train)
+def _made(project: Project, prepared: Prepared, learner: Learner, *, noise: bool) -> LearningCurve:
+    started, train = time.monotonic(), prepared.train
+    prompt = None if isinstance(learner, StandIn) else _best_prompt(project, prepared)
     arms = {0.0: list(train), **{share: with_wrong_targets(train, share, 0) for share in (NOISE if noise else ())}}
     found = {share: _sized(project, learner, rows, share) for share, rows in arms.items()}
     commonest = Counter(example.label for example in learner.validation if example.label is not None).most_common(1)
@@ -136,16 +132,9 @@ def _kept(project: Project, learner: Learner, rows: Sequence[Example], draw: int
     return project.store.once(StepKey("curve-point", 1, inputs), Evaluation, lambda: learner.measured(rows, draw))
 
 
-def _best_prompt(project: Project, learner: Trainings, train: Sequence[Example]) -> Estimate | None:
+def _best_prompt(project: Project, prepared: Prepared) -> Estimate | None:
     """The best prompt on the base model: what no training row at all gives."""
-
-    def base() -> Generator:
-        from provetune.models.transformers import TransformersGenerator, load_model
-
-        return TransformersGenerator(load_model(project.base_folder), project.tokenizer)
-
-    generator = LazyGenerator(base)
-    prompts = [c for variants in steps.prompt_candidates(project, train, learner.settings).values() for c in variants]
-    found = [steps.evaluate(project, candidate, generator, learner.validation, "validation") for candidate in prompts]
+    prompts = [c for variants in prompt_candidates(project, prepared.train, prepared.settings).values() for c in variants]
+    found = [steps.evaluate(project, candidate, prepared.base, prepared.validation, "validation") for candidate in prompts]
     best = max(found, key=lambda evaluation: steps.score(project, evaluation), default=None)
     return None if best is None else best.summary[project.metric]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from provetune.hashing import seed_of
-from provetune.metrics import METRICS
+from provetune.metrics import metric_named
 from provetune.records.curve import CurveFit, CurvePoint, Forecast, LearningCurve, NoisyCurve, RowsNeeded
 from provetune.records.evaluation import Evaluation, Outcome
 from provetune.scoring import estimate_of, group_numbers, observation_array
@@ -90,13 +90,13 @@ def point_of(sized: Sized, metric: str) -> CurvePoint:
     low = value - math.hypot(float((values - lows).mean()), drawn)
     high = value + math.hypot(float((highs - values).mean()), drawn)
     method = found[0].method + (" and spread of draws" if len(values) > 1 else "")
-    bounded = Estimate(value, *clipped(low, high, METRICS[metric].bounds), found[0].n, 0.95, method)
+    bounded = Estimate(value, *clipped(low, high, metric_named(metric).bounds), found[0].n, 0.95, method)
     return CurvePoint(rows=sized.rows, draws=len(values), value=bounded, spread=spread)
 
 
 def resampled_errors(sizes: Sequence[Sized], metric: str) -> FloatArray:
     """1 - metric of every size, shape [1 + 300, sizes]: first as measured, then with the validation rows (or groups) drawn again."""
-    rule, first = METRICS[metric], sizes[0].evaluations[0]
+    rule, first = metric_named(metric), sizes[0].evaluations[0]
     rows = len(first.example_ids)
     numbers = group_numbers(first.group_ids)
     groups = np.arange(rows) if numbers is None else numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from provetune.spec import ColumnsSpec, DataSpec
 from provetune.spec.model import DataFormat
 from provetune.workflow.start import Ask, advice_at_start, choose_columns, choose_part
 
-TABLES = ("csv", "tsv", "xlsx", "parquet")
+TABLES = ("csv", "tsv", "xlsx", "parquet", "datasets")
 """Formats that keep the names of the columns that were read."""
 
 
@@ -73,7 +74,7 @@ def export_file(wanted: Export, ask: Ask) -> Exported:
     except OSError as error:
         raise FolderError(f"{wanted.out}: {error.strerror or error}; wanted a file that can be written, name another with --out") from error
     finally:
-        partial.unlink(missing_ok=True)
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
     if left.rows:
         told = "; ".join(left.lines()[: len(left.rows)])
         raise DataError(

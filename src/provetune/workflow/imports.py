@@ -76,15 +76,24 @@ _OPENAI_FACTS = {
 
 
 def read_openai(file: Path, files: Path) -> Job:
-    """A fine-tuning job object, or the request that made one; its files lie in `files`, named by their ids."""
+    """A fine-tuning job object, a list with one, or the request that made one; its files lie in `files`, named by their ids."""
     job = whole_object(file)
+    jobs = job.get("data")
+    if job.get("object") == "list" and isinstance(jobs, list):
+        if len(jobs) != 1 or not isinstance(jobs[0], dict):
+            raise DataError(f"{file}: found a list of {len(jobs)} jobs, wanted one; write the job that you mean to a file of its own")
+        job = jobs[0]
     if "training_file" not in job:
-        raise DataError(f"{file}: found keys {', '.join(job) or 'none'}, wanted a fine-tuning job with 'training_file'")
+        raise DataError(
+            f"{file}: found keys {', '.join(job) or 'none'}, wanted a fine-tuning job with 'training_file'; "
+            "for a file of examples run `provetune init FILE`"
+        )
     found = Job(_file_of(job["training_file"], files, file), name=_text(job.get("user_provided_suffix") or job.get("suffix")))
     if job.get("validation_file"):
         found.test = _file_of(job["validation_file"], files, file)
         found.unmapped.append(
-            "validation_file is taken as the test file: the verdict rests on it. Cut data.test to choose rows here instead"
+            "validation_file as validation rows: it is the test file here (data.test), on which the verdict rests; "
+            "remove data.test to have test rows drawn from the training file"
         )
     method = _mapping(job.get("method"))
     kind_of = str(method.get("type", "supervised"))

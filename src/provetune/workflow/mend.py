@@ -70,7 +70,7 @@ def write_fixed(project: Project) -> FixPlan:
         parent=project.dataset.fingerprint,
         change=f"audit --fix ({change})",
     )
-    plan = plan.model_copy(update={"written": made, "spec_lines": _spec_lines(project, written)})
+    plan = plan.model_copy(update={"written": made, "spec_lines": _spec_lines(project, written), "source": project.sources[0]})
     write_atomic(target.with_name(target.name + ORIGIN), plan.to_json())
     return plan
 

@@ -12,6 +12,7 @@ from provetune.records.candidate import GenerationSettings
 from provetune.records.data import AuditReport, Example, Split
 from provetune.workflow import steps
 from provetune.workflow.project import Project
+from provetune.workflow.prompts import generation_settings, with_shots
 from provetune.workflow.tuned import identity, load_generator
 
 
@@ -42,7 +43,7 @@ def prepare(project: Project) -> Prepared:
         split=split,
         train=train,
         validation=steps.tied_together([rows[i] for i in split.validation_ids]),
-        settings=steps.generation_settings(project, train),
+        settings=generation_settings(project, train),
         responses=responses,
-        base=base,
+        base=with_shots(project, train, base),
     )

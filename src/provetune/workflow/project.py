@@ -13,17 +13,19 @@ from pathlib import Path
 from provetune import __version__
 from provetune.errors import DataError, SpecError
 from provetune.hashing import fingerprint
-from provetune.load import labels_of, load
+from provetune.load import labels_of
 from provetune.models.locate import model_folder
 from provetune.models.tokenizer import FolderTokenizer, model_ref
 from provetune.protocols import Progress
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Dataset, Example
 from provetune.records.fixes import FixPlan
+from provetune.records.provenance import Source
 from provetune.spec import ProjectSpec, resolve_metric
 from provetune.spec.text import SPEC_FILE as SPEC_FILE
 from provetune.spec.text import load_spec
 from provetune.store import Store, content_sha256, write_atomic
+from provetune.workflow.sources import read_source
 
 ORIGIN = ".origin.json"
 """Beside a data file that `audit --fix` made stands, with this ending, the record of how."""
@@ -32,7 +34,7 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "to
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder with everything that is read before the first step."""
+    """A project folder with everything that is read before the first step; `sources` are its rows' files, then the given test file."""
 
     folder: Path
     spec: ProjectSpec
@@ -42,6 +44,7 @@ class Project:
     given_test: Sequence[Example] | None
     labels: tuple[str, ...]
     dataset: Dataset
+    sources: tuple[Source, ...]
     base_folder: Path
     tokenizer: FolderTokenizer
     model: ModelRef
@@ -63,10 +66,12 @@ def _spec_fingerprint(spec: ProjectSpec) -> str:
 def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> Project:
     """Read the spec and all rows; every error names file and line. Nothing is written."""
     spec = load_spec(folder / SPEC_FILE, overrides)
-    examples = load(folder / spec.data.path, spec.data, spec.task)
+    examples, source = read_source(folder, spec.data.path, "examples", spec)
+    sources: tuple[Source, ...] = (source,)
     given = None
     if spec.data.test is not None:
-        given = [e.model_copy(update={"id": f"test:{e.id}"}) for e in load(folder / spec.data.test, spec.data, spec.task)]
+        rows, source = read_source(folder, spec.data.test, "test", spec)
+        sources, given = (*sources, source), [e.model_copy(update={"id": f"test:{e.id}"}) for e in rows]
     labels: tuple[str, ...] = ()
     if spec.task.type == "classify":
         labels = labels_of(examples) if spec.task.labels == "auto" else tuple(spec.task.labels)
@@ -83,6 +88,7 @@ def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> 
         given_test=given,
         labels=labels,
         dataset=_dataset(folder, spec.data.path, examples),
+        sources=sources,
         base_folder=base_folder,
         tokenizer=tokenizer,
         model=model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer),

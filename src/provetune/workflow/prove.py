@@ -10,19 +10,26 @@ from pathlib import Path
 from provetune import __version__
 from provetune.errors import EvidenceError
 from provetune.evaluation import compare, confidence_at
+from provetune.evaluation.retention import again
 from provetune.gate import Measured, decide
-from provetune.protocols import Generator
 from provetune.records.augmentation import AugmentationReport
 from provetune.records.candidate import Candidate, Plan, TrainingRun
 from provetune.records.data import AuditReport, Example, Split
+from provetune.records.endpoint import EndpointUse
 from provetune.records.evaluation import Comparison, Decision, Evaluation, Evidence, GateRule, Opening, Prediction
+from provetune.records.prompt_search import PromptSearch
+from provetune.records.provenance import Provenance
+from provetune.records.retention import RetentionReport
 from provetune.report.html import render_report
 from provetune.report.inputs import ReportInputs
 from provetune.scoring import estimate_of
+from provetune.stats.multiple import noninferiority_confidence
 from provetune.store import lines_of, write_atomic
 from provetune.workflow import steps
+from provetune.workflow.contender import Contender
 from provetune.workflow.curve import stored_curve
 from provetune.workflow.project import Project, environment
+from provetune.workflow.provenance import provenance
 
 
 @dataclass(frozen=True)
@@ -37,22 +44,30 @@ class Results:
     rules: tuple[GateRule, ...]
     fixed: dict[str, str]
     augmentation: AugmentationReport | None = None
+    searches: tuple[PromptSearch, ...] = ()
+    retention: RetentionReport | None = None
 
 
-def prove(
-    project: Project, results: Results, chosen: Sequence[tuple[Candidate, Generator]], champion: Candidate
-) -> tuple[Decision, Path, Path]:
+def prove(project: Project, results: Results, contenders: Sequence[Contender], champion: Candidate) -> tuple[Decision, Path, Path]:
     """Decision, report and evidence; the ledger is written before the first test row is read."""
-    opening = steps.opening_of(project, results.split, results.fixed, [candidate for candidate, _ in chosen])
+    opening = steps.opening_of(project, results.split, results.fixed, [one.candidate for one in contenders])
     opened, number = project.store.open_test(results.split.test_file, opening)
     rows = steps.tied_together(opened)
     confidence = confidence_at(project.spec.prove.confidence, number)
-    on_test = tuple(
-        at_confidence(steps.evaluate(project, candidate, generator, rows, "test"), confidence) for candidate, generator in chosen
-    )
-    measured = _measured(on_test, champion.name, (tuple(f.check for f in results.audit.blockers), number, confidence))
+    found = [one.evaluated(project, rows, "test") for one in contenders]
+    used = (one.use(project, evaluation, rows) for one, evaluation in zip(contenders, found, strict=True))
+    uses = tuple(use for use in used if use is not None)
+    on_test = tuple(at_confidence(evaluation, confidence) for evaluation in found)
+    judged_at = (tuple(f.check for f in results.audit.blockers), number, confidence)
+    measured = _measured(on_test, champion.name, results.rules, judged_at, results.retention)
     decision = decide(results.rules, measured)
-    asides = {"augmentation": results.augmentation, "learning-curve": stored_curve(project)}
+    sheet = provenance(project, results.split, results.runs, results.augmentation)
+    asides = {
+        "augmentation": results.augmentation,
+        "learning-curve": stored_curve(project),
+        "provenance": sheet,
+        "retention": results.retention,
+    }
     evidence = Evidence(
         project=project.spec.name,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -65,6 +80,8 @@ def prove(
         champion=champion.name,
         evaluations=(*results.on_validation, *on_test),
         comparisons=tuple(measured.comparisons),
+        prompts_tried=_tried(results, contenders),
+        retention=results.retention,
         openings=tuple(o.model_copy(update={"row_hashes": ()}) for o in _concerning(project.store.openings(), results.split)),
         decision=decision,
         records={
@@ -72,17 +89,20 @@ def prove(
             "split": results.split.fingerprint,
             "plan": results.plan.fingerprint,
             **{f"tuning-{Path(r.weights_folder).name}": r.fingerprint for r in results.runs},
+            **{search.candidate.name: search.fingerprint for search in results.searches},
+            **{f"endpoint-use-{use.candidate}": use.fingerprint for use in uses},
             **{name: record.fingerprint for name, record in asides.items() if record is not None},
         },
     )
-    return decision, *_write(project, results, evidence, rows)
+    return decision, *_write(project, results, (evidence, sheet, uses), rows)
 
 
 def recompute(evidence: Evidence) -> Decision:
     """The decision once more, from the observations in the evidence alone; EvidenceError where it differs from the stored one."""
     stored = evidence.decision
     on_test = tuple(at_confidence(e, stored.confidence) for e in evidence.evaluations if e.part == "test")
-    measured = _measured(on_test, evidence.champion, (evidence.audit_blockers, stored.opening, stored.confidence))
+    judged_at = (evidence.audit_blockers, stored.opening, stored.confidence)
+    measured = _measured(on_test, evidence.champion, evidence.rules, judged_at, evidence.retention)
     again = decide(evidence.rules, measured)
     if again != stored:
         raise EvidenceError(
@@ -98,14 +118,32 @@ def at_confidence(evaluation: Evaluation, confidence: float) -> Evaluation:
     return evaluation.model_copy(update={"summary": summary})
 
 
-def _measured(on_test: Sequence[Evaluation], champion: str, judged_at: tuple[Sequence[str], int, float]) -> Measured:
+def _measured(
+    on_test: Sequence[Evaluation],
+    champion: str,
+    rules: Sequence[GateRule],
+    judged_at: tuple[Sequence[str], int, float],
+    kept: RetentionReport | None = None,
+) -> Measured:
     blockers, number, confidence = judged_at
     best = next((e for e in on_test if e.candidate.name == champion), None)
     if best is None:
         raise EvidenceError(f"{champion} was not measured on the test split; run `provetune prove` again")
     others = [e for e in on_test if e is not best]
-    comparisons: list[Comparison] = [compare(best, other, metric, confidence) for other in others for metric in best.metrics]
-    return Measured(best, others, comparisons, blockers, number, confidence)
+    # calibration is known only of candidates whose labels were scored
+    shared = [(other, metric) for other in others for metric in best.metrics if metric in other.metrics]
+    comparisons: list[Comparison] = [compare(best, other, metric, confidence) for other, metric in shared]
+    not_worse = {(rule.baseline, rule.metric) for rule in rules if rule.kind == "not_worse_than"}
+    one_sided = noninferiority_confidence(confidence)
+    comparisons += [compare(best, other, metric, one_sided) for other, metric in shared if (other.candidate.name, metric) in not_worse]
+    skills = () if kept is None else tuple(again(skill) for skill in kept.skills)
+    return Measured(best, others, comparisons, blockers, number, confidence, skills)
+
+
+def _tried(results: Results, contenders: Sequence[Contender]) -> dict[str, int]:
+    """Prompts among which each contender was chosen on validation: each one more buys luck."""
+    searched = {search.candidate.name: len(search.trials) for search in results.searches}
+    return {one.candidate.name: sum(searched.get(e.candidate.name, 1) for e in one.measured) for one in contenders}
 
 
 def _concerning(openings: Sequence[Opening], split: Split) -> list[Opening]:
@@ -113,7 +151,10 @@ def _concerning(openings: Sequence[Opening], split: Split) -> list[Opening]:
     return [opening for opening in openings if mine & set(opening.row_hashes)]
 
 
-def _write(project: Project, results: Results, evidence: Evidence, rows: Sequence[Example]) -> tuple[Path, Path]:
+def _write(
+    project: Project, results: Results, made: tuple[Evidence, Provenance, tuple[EndpointUse, ...]], rows: Sequence[Example]
+) -> tuple[Path, Path]:
+    evidence, sheet, uses = made
     run = project.store.current
     evidence_file, report_file = run / "evidence.json", run / "report.html"
     before = _read_evidence(evidence_file)
@@ -122,7 +163,18 @@ def _write(project: Project, results: Results, evidence: Evidence, rows: Sequenc
     predictions = {e.candidate.name: _texts(project.folder / e.predictions_file) for e in evidence.evaluations if e.part == "test"}
     tests = {e.id: e for e in rows}
     inputs = ReportInputs(
-        evidence, results.audit, results.split, results.plan, results.runs, tests, predictions, results.augmentation, stored_curve(project)
+        evidence,
+        results.audit,
+        results.split,
+        results.plan,
+        results.runs,
+        tests,
+        predictions,
+        augmentation=results.augmentation,
+        curve=stored_curve(project),
+        provenance=sheet,
+        searches=results.searches,
+        endpoints=uses,
     )
     write_atomic(evidence_file, evidence.to_json())
     write_atomic(report_file, render_report(inputs))

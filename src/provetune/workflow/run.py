@@ -12,10 +12,13 @@ from provetune.records.evaluation import Decision
 from provetune.store import write_atomic
 from provetune.workflow import steps
 from provetune.workflow.augment_arm import SUFFIX, augmentation_report, augmented_rows
-from provetune.workflow.opponents import opponents
+from provetune.workflow.contender import best_of
+from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import prepare
 from provetune.workflow.project import Project, begin_run, need_torch
+from provetune.workflow.prompts import prompt_candidates
 from provetune.workflow.prove import Results, prove
+from provetune.workflow.retention import Forgetting, retention
 from provetune.workflow.tuned import Recipe, keep_weights, trained, tuned_candidate
 
 
@@ -43,11 +46,11 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
         begin_run(project)
         prepared = prepare(project)
         plan = steps.plan_project(project, prepared.split, prepared.train)
-        prompts = steps.prompt_candidates(project, prepared.train, prepared.settings)
-        rules = steps.gate_rules(project, list(prompts))
+        prompts = prompt_candidates(project, prepared.train, prepared.settings)
+        rules = steps.gate_rules(project, [*prompts, *([steps.SEARCHED] if project.spec.prompts.search else [])])
         fixed = steps.fixed_before_training(project, prepared.split, rules)
         _lock(project, fixed)
-        beside = opponents(project, prepared, prompts)
+        beside, search = opponents(project, prepared, prompts)
 
         augmented = augmented_rows(project, prepared.split, prepared.train, prepared.base)
         arms = {"": prepared.train} if augmented is None else {"": prepared.train, SUFFIX: augmented.rows}
@@ -57,18 +60,31 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
             recipe = Recipe(f"{method}{suffix}", method, plan, prepared.settings, rows, prepared.validation, trainings)
             training = trained(project, recipe, allowed=train)
             candidate, generator = tuned_candidate(project, training, recipe, prepared.responses)
-            measured = steps.evaluate(project, candidate, generator, prepared.validation, "validation")
             runs.append(training)
-            tuned.append((measured, candidate, generator))
-        measured_arms = [evaluation for evaluation, _, _ in tuned]
-        augmentation = None if augmented is None else augmentation_report(project, augmented, measured_arms)
-        _, champion, generator = max(tuned, key=lambda found: steps.score(project, found[0]))
-        keep_weights(project, champion)
+            tuned.append(best_of(project, prepared, [candidate], generator))
+        augmentation = None if augmented is None else augmentation_report(project, augmented, [one.winner for one in tuned])
+        best = max(tuned, key=lambda one: steps.score(project, one.winner))
+        champion, own_search = under_each_prompt(project, prepared, best, beside)
+        keep_weights(project, champion.candidate)
+        training = next(run for run in runs if run.weights_sha256 == champion.candidate.weights_sha256)
+        suites = project.spec.prove.retention
+        asked = Forgetting(suites, prepared.train, prepared.validation)
+        kept = retention(project, best.candidate, training, asked) if suites else None
 
-        looked_at = (*(evaluation for opponent in beside for evaluation in opponent.measured), *measured_arms)
-        results = Results(prepared.review, prepared.split, plan, tuple(runs), looked_at, rules, fixed, augmentation)
-        chosen = [*((opponent.candidate, opponent.generator) for opponent in beside), (champion, generator)]
-        decision, report, evidence = prove(project, results, chosen, champion)
+        looked_at = {e.fingerprint: e for one in (*beside, *tuned, champion) for e in one.measured}
+        results = Results(
+            audit=prepared.review,
+            split=prepared.split,
+            plan=plan,
+            runs=tuple(runs),
+            on_validation=tuple(looked_at.values()),
+            rules=rules,
+            fixed=fixed,
+            augmentation=augmentation,
+            retention=kept,
+            searches=tuple(found for found in (search, own_search) if found is not None),
+        )
+        decision, report, evidence = prove(project, results, [*beside, champion], champion.candidate)
         return Outcome(decision, project.store.current, report, evidence)
 
 

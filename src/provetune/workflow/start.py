@@ -61,7 +61,7 @@ _ADVICE = (
     ("data.columns.target: found", "--target: found"),
     ("; remove it or set data.format", "; remove the option"),
     ("with data.columns", "with --prompt NAME and --target NAME"),
-    ("check data.path", "check the name"),
+    (" (data.path in a project file)", ""),
     ("set task.type to chat", "repeat with --task chat"),
     ("set task.type", "repeat with --task"),
 )

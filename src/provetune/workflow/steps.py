@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from provetune.audit import AuditInput, audit
-from provetune.chat import encode_prompt, encode_training, encode_training_rows
-from provetune.errors import AuditBlocked, SpecError
+from provetune.chat import encode_training, encode_training_rows
+from provetune.errors import AuditBlocked
+from provetune.evaluation.retention import Terms
 from provetune.hashing import fingerprint
-from provetune.metrics import FOR_TASK, METRICS
 from provetune.models.embedding import embedder
 from provetune.models.locate import read_shape
 from provetune.personal_data import checked
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
-from provetune.prompting import STRATEGIES, PromptRequest
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Plan, Prompt
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Evaluation, GateRule, Opening, Part
-from provetune.scoring import Yardstick, measure
+from provetune.scoring import measure
 from provetune.similarity import alike, example_groups, find_leaks, groups
 from provetune.split import split
-from provetune.stats.power import smallest_provable_gain
+from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 from provetune.store import StepKey, content_sha256, row_hash
 from provetune.workflow.project import Project, processor
+from provetune.workflow.retention import retention_rules
 from provetune.workflow.reviewed import reviewed_labels
+from provetune.workflow.yardstick import json_schema, yardstick_key, yardstick_of
 
-EXPECTED_DISCORDANCE = 0.2
-"""Share of examples on which two candidates are taken to differ when a test split's power is stated beforehand."""
 NVIDIA = Path("/proc/driver/nvidia/version")
-DEFAULT_SHOTS = 8
-SHOT_SEEDS = (7, 8)
-"""Draws of shots that are tried on validation."""
+SEARCHED = "prompt-search"
+"""What the base model with the prompt that a search found is called."""
 PLAIN = Prompt(strategy="plain")
 """What tuned and linear candidates are sent: the example as it is."""
 
@@ -54,14 +48,16 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
     data = project.spec.data
     checked(data.pii.kinds if data.pii is not None else ())
     label_errors = label_errors or len(project.examples) <= LABEL_ERRORS_UP_TO
-    schema, reviewed = _json_schema(project), reviewed_labels(project)
+    schema, reviewed = json_schema(project), reviewed_labels(project)
     vectors = embedder(None if project.spec.audit.embedding is None else project.folder / project.spec.audit.embedding)
     inputs = {
         "dataset": project.dataset.rows_sha256,
         "test": content_sha256(project.given_test or ()),
         "model": fingerprint(project.model.model_dump(mode="json")),
         "spec": fingerprint([project.spec.audit.model_dump(mode="json"), project.spec.task.model_dump(mode="json"), data.leaked_rows]),
-        "meaning": fingerprint([vectors.name, label_errors, schema, reviewed]),
+        "meaning": fingerprint([vectors.name, label_errors, schema, reviewed.wrong]),
+        "agreement": "" if reviewed.agreement is None else reviewed.agreement.fingerprint,
+        "sources": fingerprint([[s.path, s.rows, [one.model_dump() for one in s.left_out]] for s in project.sources]),
         "personal_data": fingerprint(None if data.pii is None else data.pii.model_dump(mode="json")),
     }
 
@@ -84,9 +80,11 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
                 tokenizer_name=project.model.name,
                 embedder=vectors,
                 label_errors=label_errors,
-                reviewed=reviewed,
+                reviewed=reviewed.wrong,
                 json_schema=schema,
                 personal_data=data.pii,
+                sources=project.sources,
+                agreement=reviewed.agreement,
             ),
             project.dataset.fingerprint,
         )
@@ -94,27 +92,6 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
         return report
 
     return project.store.once(StepKey("audit", 2, inputs), AuditReport, make)
-
-
-def _json_schema(project: Project) -> dict[str, Any] | None:
-    """The schema of task.schema; None without one. Raises SpecError where the file is no JSON Schema."""
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import validator_for
-
-    if project.spec.task.schema_file is None:
-        return None
-    file = project.folder / project.spec.task.schema_file
-    try:
-        schema = json.loads(file.read_text(encoding="utf-8"))
-        validator_for(schema).check_schema(schema)
-    except OSError as error:
-        raise SpecError(f"task.schema: {file}: {error.strerror}; name a file with a JSON Schema, relative to the project folder") from error
-    except (ValueError, RecursionError, SchemaError) as error:
-        reason = error.message if isinstance(error, SchemaError) else str(error)
-        raise SpecError(f"task.schema: {file} is no JSON Schema ({reason}); correct it, or remove the key") from error
-    if not isinstance(schema, dict):
-        raise SpecError(f'task.schema: {file} holds no object, wanted a JSON Schema such as {{"type": "object"}}')
-    return schema
 
 
 def refuse_blocked(report: AuditReport) -> None:
@@ -202,53 +179,19 @@ def _hardware() -> Hardware:
     return Hardware(name=name, memory_gib=gpu_memory or memory, kind=kind, flops_per_s=measured_flops())
 
 
-def generation_settings(project: Project, train: Sequence[Example]) -> GenerationSettings:
-    """As many new tokens as the longest training target needs, and a few more; where there are labels, one of the labels.
-
-    Every candidate is held to the labels alike: a prompt must not lose only because it words its answer in another way.
-    """
-    wanted = project.spec.task.max_new_tokens
-    if wanted == "auto":
-        longest = max(len(project.tokenizer.encode(text)) for text in (*project.labels, *(e.target for e in train)))
-        wanted = min(512, math.ceil(1.25 * longest) + 4)
-    return GenerationSettings(max_new_tokens=wanted, choices=project.labels)
-
-
-def prompt_candidates(project: Project, train: Sequence[Example], settings: GenerationSettings) -> dict[str, list[Candidate]]:
-    """Variants of every prompting strategy that is to be beaten or shown; the winner of each is chosen on validation."""
-    against = project.spec.prove.against
-    named = {b.name: b.k for b in project.spec.baselines}
-    wanted = dict.fromkeys([*(n for n in ("zero-shot", "few-shot") if against == "best-baseline" or n in against), *named])
-    own = max(len(encode_prompt(e.prompt_messages, project.tokenizer)) for e in project.examples)
-    request = PromptRequest(
-        task=project.spec.task.type,
-        labels=project.labels,
-        train=train,
-        tokenizer=project.tokenizer,
-        room=project.tokenizer.context_length - settings.max_new_tokens - own,
-    )
-    found: dict[str, list[Candidate]] = {}
-    for name in wanted:
-        draws = [replace(request, shots=named.get(name, DEFAULT_SHOTS), seed=seed) for seed in SHOT_SEEDS]
-        prompts = [STRATEGIES[name](draw) for draw in draws]
-        distinct = [prompt for place, prompt in enumerate(prompts) if prompt not in prompts[:place]]
-        found[name] = [Candidate(name=name, kind="prompt", prompt=p, generation=settings, model=project.model) for p in distinct]
-    return found
-
-
 def linear_candidate(train: Sequence[Example], settings: GenerationSettings) -> Candidate:
     """The classifier that is always shown beside, for classification: fitted on the training rows when it is asked."""
-    return Candidate(name="linear", kind="linear", prompt=PLAIN, generation=settings, weights_sha256=content_sha256(train))
+    named = settings.model_copy(update={"scored": False, "calibration": "none"})  # it names a label and says no more
+    return Candidate(name="linear", kind="linear", prompt=PLAIN, generation=named, weights_sha256=content_sha256(train))
 
 
 def evaluate(project: Project, candidate: Candidate, generator: Generator, examples: Sequence[Example], part: Part) -> Evaluation:
     """Measure one candidate on one part, once; its predictions go to a file of the run."""
-    yardstick = Yardstick(project.spec.task.type, project.labels, part, project.spec.prove.confidence)
-    versions = {name: METRICS[name].version for name in FOR_TASK[yardstick.task]}
+    yardstick = yardstick_of(project, part, project.spec.prove.confidence)
     inputs = {
         "candidate": candidate.fingerprint,
         "rows": content_sha256(examples),
-        "yardstick": fingerprint([yardstick.task, list(yardstick.labels), yardstick.confidence, versions]),
+        "yardstick": yardstick_key(yardstick),
     }
 
     def make() -> Evaluation:
@@ -259,8 +202,12 @@ def evaluate(project: Project, candidate: Candidate, generator: Generator, examp
         file = project.store.write_predictions(f"{part}-{candidate.name}-{candidate.fingerprint[:8]}", predictions)
         return found.model_copy(update={"predictions_file": file})
 
-    exists = project.folder.joinpath
-    return project.store.once(StepKey("evaluation", 1, inputs), Evaluation, make, usable=lambda e: exists(e.predictions_file).is_file())
+    def usable(found: Evaluation) -> bool:
+        """An endpoint is asked again for what it has not answered."""
+        whole = candidate.kind != "endpoint" or found.not_measured == 0
+        return whole and (project.folder / found.predictions_file).is_file()
+
+    return project.store.once(StepKey("evaluation", 1, inputs), Evaluation, make, usable=usable)
 
 
 def tied_together(examples: Sequence[Example]) -> list[Example]:
@@ -283,7 +230,10 @@ def score(project: Project, evaluation: Evaluation) -> float:
 def gate_rules(project: Project, prompts: Sequence[str]) -> tuple[GateRule, ...]:
     """The rules, from the spec alone, before anything is trained."""
     prove = project.spec.prove
-    against = prompts if prove.against == "best-baseline" else prove.against
+    if prove.against == "best-baseline":
+        against = list(prompts)
+    else:  # what a search finds is always to be beaten: that is what it is for
+        against = list(dict.fromkeys([*prove.against, *(name for name in prompts if name == SEARCHED)]))
     better = [
         GateRule(
             name=f"better than {name}",
@@ -295,7 +245,8 @@ def gate_rules(project: Project, prompts: Sequence[str]) -> tuple[GateRule, ...]
         )
         for name in against
     ]
-    return (*better, GateRule(name="nothing blocks in the audit", kind="audit"))
+    kept = retention_rules(project, prove.retention, Terms())
+    return (*better, *kept, GateRule(name="nothing blocks in the audit", kind="audit"))
 
 
 def fixed_before_training(project: Project, parts: Split, rules: Sequence[GateRule]) -> dict[str, str]:

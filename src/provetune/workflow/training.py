@@ -22,6 +22,7 @@ from provetune.store import content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
 from provetune.workflow.subsets import nested_order
+from provetune.workflow.yardstick import yardstick_of
 
 if TYPE_CHECKING:
     from provetune.tuning import TuneRequest
@@ -98,7 +99,7 @@ class Trainings:
             template=Candidate(name=self.name, kind="full" if full else "adapter", prompt=steps.PLAIN, generation=self.settings),
             train=rows,
             validation=nested_order(self.validation, 0)[:LOOK_ROWS],
-            yardstick=Yardstick(project.spec.task.type, project.labels, "validation"),
+            yardstick=yardstick_of(project, "validation"),
             metric=project.metric,
             hyperparameters=self._hyperparameters(rows),
             seed=project.spec.train.seeds[0] + draw,

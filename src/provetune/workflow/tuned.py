@@ -14,10 +14,10 @@ from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
-from provetune.scoring import Yardstick
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
+from provetune.workflow.yardstick import yardstick_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
             template=candidate,
             train=recipe.train,
             validation=recipe.validation,
-            yardstick=Yardstick(project.spec.task.type, project.labels, "validation"),
+            yardstick=yardstick_of(project, "validation"),
             metric=project.metric,
             hyperparameters=plan.hyperparameters[method],
             seed=seed,

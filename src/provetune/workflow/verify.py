@@ -13,6 +13,7 @@ from provetune.evaluation import compare, confidence_at
 from provetune.hashing import fingerprint
 from provetune.records.evaluation import Decision, Evidence
 from provetune.stats.estimate import Estimate
+from provetune.stats.multiple import noninferiority_confidence
 from provetune.workflow.prove import at_confidence, recompute
 
 _REMEDY = "restore the file, or write it again with `provetune prove`"
@@ -74,8 +75,10 @@ def _check_parts(evidence: Evidence) -> None:
                 raise EvidenceError(f"{evaluation.candidate.name} on {evaluation.part}: {metric} is not what its observations give")
     on_test = {e.candidate.name: e for e in evidence.evaluations if e.part == "test"}
     for found in evidence.comparisons:
-        again = compare(on_test[found.candidate], on_test[found.baseline], found.metric, stored.confidence)
+        again = compare(on_test[found.candidate], on_test[found.baseline], found.metric, found.difference.confidence)
         counts = (again.wins, again.ties, again.losses) == (found.wins, found.ties, found.losses)
+        allowed = (stored.confidence, noninferiority_confidence(stored.confidence))
+        counts = counts and any(math.isclose(found.difference.confidence, each) for each in allowed)
         if not (counts and _equal(again.difference, found.difference)):
             raise EvidenceError(
                 f"{found.candidate} against {found.baseline}: the difference in {found.metric} is not what the observations give"

@@ -11,6 +11,8 @@ import pytest
 from provetune.audit import audit
 from provetune.audit.claims import accurate, claims, diverse, relevant, reviewed_error_rate, unbiased
 from provetune.records.data import Claim, Finding
+from provetune.records.labels import Agreement, AgreementLevel
+from provetune.stats.estimate import Estimate
 from tests.unit.audit.public import asked, banking, clinc, static
 from tests.unit.audit.rows import NOUNS, VERBS, clean, example, inputs
 
@@ -159,3 +161,24 @@ def test_personal_data_that_blocks_fails_the_claim() -> None:
     found = unbiased(inputs(clean()), {"personal_data": [finding]})
     assert (found.outcome, found.evidence_ids) == ("fail", ("r1",))
     assert "personal data: 3 rows" in found.reason.lower()
+
+
+def annotators(level: AgreementLevel, alpha: float | None) -> Agreement:
+    value = None if alpha is None else Estimate(alpha, alpha - 0.05, alpha + 0.05, 60, 0.95, "bootstrap")
+    return Agreement(
+        dataset="d", rows=300, voted=60, shared=60, undecided=0, set_aside=0, annotators=(), scale="nominal", alpha=value, level=level
+    )
+
+
+def test_annotators_who_surely_disagree_settle_nothing() -> None:
+    read = {e.id: False for e in clean()}
+
+    def judged(found: Agreement | None) -> Claim:
+        given = replace(inputs(clean()), reviewed=read, agreement=found)
+        return accurate(given, {})
+
+    assert judged(None).outcome == judged(annotators("reliable", 0.9)).outcome == "pass"
+    doubtful = judged(annotators("revise the guideline", 0.3))
+    assert doubtful.outcome == "inconclusive" and "revise the guideline" in doubtful.reason
+    assert doubtful.measures["agreement of the annotators (Krippendorff's alpha)"].value == 0.3
+    assert judged(annotators("not measured", None)) == judged(None)

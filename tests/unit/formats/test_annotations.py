@@ -12,6 +12,7 @@ from provetune.errors import DataError
 from provetune.formats import READERS, WRITERS, Notes, RawRow
 from provetune.formats.detection import detect
 from provetune.formats.row import example_of
+from provetune.records.data import Message
 from provetune.spec import ColumnsSpec
 
 
@@ -152,6 +153,15 @@ def test_argilla_nested_and_flat(tmp_path: Path) -> None:
     assert read(write(tmp_path, {**flat, "label.responses": ["a", "b", "a"]}), "argilla")[0][0].target == "a"
     rows, notes = read(write(tmp_path, flat), "argilla")
     assert (rows, notes.rows_left_out) == ([], 1)  # one a and one b are submitted: a tie
+    # written back whole; a target that was corrected since makes one new response
+    (row,), _ = read(write(tmp_path, nested), "argilla")
+    again, example = tmp_path / "again.json", example_of(row, "export.json")
+    assert WRITERS["argilla"](again, [example], ColumnsSpec(), Notes()) == 1
+    assert json.loads(again.read_text()) == [nested]
+    WRITERS["argilla"](
+        again, [example.model_copy(update={"messages": (row.messages[0], Message(role="assistant", content="b"))})], ColumnsSpec(), Notes()
+    )
+    assert read(again, "argilla")[0][0].target == "b"
     (row,), _ = read(
         write(tmp_path, {"text": "hello", "stars.responses": [4], "label.responses": ["a"]}), "argilla", ColumnsSpec(target="stars")
     )

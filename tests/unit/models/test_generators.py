@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from provetune.chat import encode_prompt
+from provetune.chat import encode_prompt, encode_training
 from provetune.engine.generation import generate
 from provetune.engine.writing import Rules
 from provetune.errors import ModelError
@@ -56,6 +56,31 @@ class TestTransformers:
         assert [completion.text is None for completion in found] == [True, False, False]
         assert found[0].error == "the prompt has 509 tokens, the context leaves 508" and not found[0].stopped
         assert found[2].prompt_tokens == 508
+
+    def test_likelihoods_are_those_of_the_turn_as_it_is_trained(self, tiny_folder: Path, tiny_tokenizer: FolderTokenizer) -> None:
+        model, texts = load_model(tiny_folder), ("refund", "re", "billing")
+        prompts = [asked("Hello"), asked("Where is it?")]
+        generator = TransformersGenerator(model, tiny_tokenizer)
+        same = generator.loglikelihood(prompts, [texts, texts], silent)
+        for messages, found in zip(prompts, same, strict=True):
+            for text, nats, tokens in zip(texts, found.nats or (), found.tokens, strict=True):
+                row = encode_training([*messages, Message(role="assistant", content=text)], tiny_tokenizer)
+                ids = torch.from_numpy(row.ids)
+                with torch.no_grad():
+                    logs = torch.log_softmax(model(ids[None]).logits[0].double(), -1)
+                places = [place for place in range(1, len(ids)) if row.labelled[place]]
+                assert nats == pytest.approx(float(sum(logs[place - 1, ids[place]] for place in places)), rel=1e-5)
+                assert tokens == len(places) == len(text) + 1, "the token that ends the turn belongs to it"
+        # each prompt with choices of its own goes another way through the engine
+        own = generator.loglikelihood(prompts, [texts[:2], texts[1:]], silent)
+        assert own[0].nats == pytest.approx((same[0].nats or ())[:2], rel=1e-5)
+        assert own[1].nats == pytest.approx((same[1].nats or ())[1:], rel=1e-5)
+
+    def test_likelihoods_of_a_prompt_that_is_too_long(self, tiny_folder: Path, tiny_tokenizer: FolderTokenizer) -> None:
+        generator = TransformersGenerator(load_model(tiny_folder), tiny_tokenizer)
+        long, short = generator.loglikelihood([asked("a" * 600), asked("a")], [("yes", "no")] * 2, silent)
+        assert long.nats is None and "the context leaves 508" in str(long.error) and short.nats is not None
+        assert generator.loglikelihood([], [], silent) == []
 
     def test_only_prompts_that_are_too_long(self, tiny_folder: Path, tiny_tokenizer: FolderTokenizer) -> None:
         [found] = TransformersGenerator(load_model(tiny_folder), tiny_tokenizer).generate([asked("a" * 600)], FOUR, silent)

@@ -17,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from provetune.errors import SpecError
 from provetune.models import responses
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
+from provetune.models.scripted import ScriptedGenerator
 from provetune.protocols import Completion, Generator, Progress
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
@@ -122,6 +124,28 @@ class TestAsking:
             kept = [text for text in model.asked if text not in lost]
             assert len(kept) == len(set(kept))
             assert generator.asked == len(model.asked) and generator.asked + generator.answered_from_cache == sum(map(len, calls))
+
+
+class TestLikelihoods:
+    NUMBERS = {"a": {"x": -1.5, "y": -0.1}, "b": {"x": -2.0, "y": -3.0}}
+
+    def test_they_are_kept_as_completions_are(self, cache: ResponseCache) -> None:
+        model = CachedGenerator(ScriptedGenerator({"a": "text"}, self.NUMBERS), cache, BASE)
+        first = model.loglikelihood(asked("a", "b", "a", "lost"), [("x", "y")] * 4, silent)
+        assert [found.nats for found in first] == [(-1.5, -0.1), (-2.0, -3.0), (-1.5, -0.1), None]
+        assert (model.asked, model.answered_from_cache) == (3, 1)
+        again = CachedGenerator(LazyGenerator(refused), ResponseCache(cache.file), BASE)
+        assert again.loglikelihood(asked("b", "a"), [("x", "y")] * 2, silent) == [first[1], first[0]]
+
+    def test_other_choices_and_completions_are_asked_themselves(self, cache: ResponseCache) -> None:
+        model = CachedGenerator(ScriptedGenerator({"a": "text"}, self.NUMBERS), cache, BASE)
+        for choices, wanted in ((("x", "y"), (-1.5, -0.1)), (("y", "x"), (-0.1, -1.5)), (("x",), (-1.5,))):
+            assert model.loglikelihood(asked("a"), [choices], silent)[0].nats == wanted
+        assert texts_of(model, "a") == ["text"] and model.asked == 4
+
+    def test_who_cannot_say_is_named(self, cache: ResponseCache) -> None:
+        with pytest.raises(SpecError, match="Counting does not say"):
+            CachedGenerator(Counting(), cache, BASE).loglikelihood(asked("a"), [("x",)], silent)
 
 
 class TestInterrupted:

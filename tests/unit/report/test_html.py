@@ -13,7 +13,21 @@ from tests.unit.report.factory import CHAMPION, inputs_of
 from tests.unit.report.factory_parts import TEST_SHA
 from tests.unit.report.tree import attributes, rows_of, section_of, table_of, tree_of, words_of
 
-SECTIONS = ("decision", "comparison", "rules", "fixed", "data", "claims", "baselines", "training", "errors", "limits", "reproduce")
+SECTIONS = (
+    "decision",
+    "comparison",
+    "rules",
+    "fixed",
+    "data",
+    "claims",
+    "datasheet",
+    "baselines",
+    "training",
+    "retention",
+    "errors",
+    "limits",
+    "reproduce",
+)
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x00\x07\x1b[31m\u202eevil\u2066 שלום & \"'</pre></table>"
 
 

@@ -12,19 +12,20 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar
 
-from provetune.stats.binary import bonett_price, mcnemar_exact, mcnemar_mid_p
-from tests.unit.stats.known import mirrored
+from provetune.stats.binary import bonett_price, mcnemar_exact, mcnemar_mid_p, paired_shares
+from provetune.stats.proportion import clopper_pearson, wilson
+from tests.unit.stats.known import known, mirrored
 
 Z95 = 1.959963984540054
 
 
 @cache
-def bonett_price_table(n: int) -> Any:
+def bonett_price_table(n: int, confidence: float = 0.95, interval: Any = bonett_price) -> Any:
     """Rows (wins, losses, low, high) of every possible outcome of n pairs."""
     rows = []
     for wins in range(n + 1):
         for losses in range(n + 1 - wins):
-            found = bonett_price(wins, losses, n)
+            found = interval(wins, losses, n, confidence)
             rows.append((wins, losses, found.low, found.high))
     return np.array(rows)
 
@@ -96,6 +97,53 @@ def test_mcnemar_agrees_with_statsmodels_and_mid_p_with_its_definition() -> None
             assert mcnemar_mid_p(wins, losses) == pytest.approx(definition, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("wins", "losses", "corrected", "uncorrected"),
+    [
+        (121, 59, (20.67222, 5.450095e-06), (21.35556, 3.815136e-06)),
+        (70, 59, (0.775194, 0.3786151), (0.937985, 0.3327967)),
+        (80, 59, (2.877698, 0.0898143), None),
+        (25, 15, (2.025, 0.154729), None),
+        (11, 1, (6.75, 0.009375), None),
+    ],
+)
+def test_the_oracle_gives_the_published_chi_squares(wins: Any, losses: Any, corrected: Any, uncorrected: Any) -> None:
+    """Neither is offered: ours is the exact test and its mid-p; the tables are the same."""
+    for correction, wanted in ((True, corrected), (False, uncorrected)):
+        if wanted is not None:
+            oracle = mcnemar([[0, wins], [losses, 0]], exact=False, correction=correction)
+            assert (oracle.statistic, oracle.pvalue) == pytest.approx(wanted, rel=3e-5)
+
+
+def test_newcombe_reference_value_lies_near_bonett_price() -> None:
+    """Newcombe's method 10 (1998) for the table 36, 12, 2, 0, from Wilson's two intervals."""
+    a, b, c, d = 36, 12, 2, 0
+    n, (first, second) = 50, (wilson(a + b, 50), wilson(a + c, 50))
+    phi = (a * d - b * c) / math.sqrt((a + b) * (c + d) * (a + c) * (b + d))
+    (p, low, high), (q, low_q, high_q) = known(first), known(second)
+    ends = []
+    for ours, theirs in ((p - low, high_q - q), (high - p, q - low_q)):
+        ends.append(math.sqrt(ours**2 - 2 * phi * ours * theirs + theirs**2))
+    newcombe = (p - q - ends[0], p - q + ends[1])
+    assert newcombe == pytest.approx((0.0569296, 0.3404276), abs=1e-7)
+    assert known(bonett_price(b, c, n))[1:] == pytest.approx(newcombe, abs=0.01)
+
+
+def test_power_of_the_one_sided_exact_test() -> None:
+    # odds ratio .25, discordance .4, 50 pairs
+    power = size = 0.0
+    for pairs in range(51):
+        losses = np.arange(pairs + 1)
+        rejected = np.array([binom.cdf(k, pairs, 0.5) <= 0.05 for k in losses])
+        agrees = [
+            mcnemar_exact(pairs - int(k), int(k)) == pytest.approx(min(1.0, 2 * binom.cdf(min(k, pairs - k), pairs, 0.5))) for k in losses
+        ]
+        assert all(agrees)
+        power += binom.pmf(pairs, 50, 0.4) * binom.pmf(losses, pairs, 0.2)[rejected].sum()
+        size += binom.pmf(pairs, 50, 0.4) * binom.pmf(losses, pairs, 0.5)[rejected].sum()
+    assert (power, size) == pytest.approx((0.839357, 0.032579), abs=1e-6)
+
+
 def test_exact_needs_six_disagreements_all_one_way() -> None:
     assert mcnemar_exact(5, 0) > 0.05 > mcnemar_exact(6, 0)
 
@@ -146,6 +194,25 @@ def test_bonett_price_covers_94_percent_wherever_the_truth_lies(n: Any) -> None:
     assert min(both_ways) >= (0.9395 if n == 20 else 0.945)
     # Where one side can never win, single outcomes on the edge of the interval cost more.
     assert min(one_way) >= 0.92
+
+
+@pytest.mark.parametrize(("n", "confidence"), [(30, 0.90), (30, 0.95), (30, 0.975), (50, 0.95), (100, 0.95)])
+def test_the_interval_of_a_comparison_covers_within_a_point_and_a_half(n: Any, confidence: Any) -> None:
+    table = bonett_price_table(n, confidence, paired_shares)
+    for percent in range(1, 61, 3):
+        for share in np.linspace(-1, 1, 9):
+            p10, p01 = percent * (1 + share) / 200, percent * (1 - share) / 200
+            # a share of .9 % each is the worst at 97.5 %: 95.7 %
+            assert coverage_and_width(table, n, p10, p01)[0] >= confidence - (0.018 if confidence > 0.95 else 0.015)
+
+
+def test_only_one_side_ever_won() -> None:
+    for wins in range(1, 51):
+        found, mirror = paired_shares(wins, 0, 50), paired_shares(0, wins, 50)
+        exact = clopper_pearson(wins, 50)
+        assert known(found)[1] <= known(exact)[1] and known(found)[2] >= known(exact)[2]
+        assert known(mirror) == pytest.approx(mirrored(found))
+    assert paired_shares(0, 0, 50) == bonett_price(0, 0, 50) and paired_shares(3, 2, 50) == bonett_price(3, 2, 50)
 
 
 @pytest.mark.parametrize("n", [10, 20, 30, 50, 100, 200, 300])

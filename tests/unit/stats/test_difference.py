@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from provetune.stats.binary import bonett_price, mcnemar_mid_p
+from provetune.stats.binary import mcnemar_mid_p, paired_shares
 from provetune.stats.corpus import aggregate_interval, approximate_randomization_p, paired_aggregate_difference
 from provetune.stats.difference import one_value, paired_difference
 from provetune.stats.measure import Measure
-from provetune.stats.proportion import wilson
+from provetune.stats.proportion import clopper_pearson
 from provetune.stats.resampling import mean_interval, paired_mean_difference, sign_flip_p
 from provetune.stats.units import Resampling
 from tests.unit.stats.known import known, mirrored
@@ -51,7 +51,7 @@ def test_binary_uses_bonett_price_and_mid_p() -> None:
     found = paired_difference(MEASURES["binary"], candidate, baseline, None, DRAW)
     table: Any = [int(((candidate == right) & (baseline == 1 - right)).sum()) for right in (1, 0)]
     assert (found.wins, found.losses, found.ties) == (*table, N - sum(table))
-    assert found.difference == bonett_price(table[0], table[1], N)
+    assert found.difference == paired_shares(table[0], table[1], N)
     assert (found.p_value, found.p_method) == (mcnemar_mid_p(table[0], table[1]), "McNemar mid-p")
 
 
@@ -123,7 +123,7 @@ def test_one_value_by_kind() -> None:
         rows = observations(kind, 0.8, 0)
         assert one_value(MEASURES[kind], rows, groups, DRAW) == mean_interval(rows[:, 0], groups, DRAW, bounds=(0.0, 1.0))
     rows = observations("binary", 0.8, 0)
-    assert one_value(MEASURES["binary"], rows, None, DRAW) == wilson(int(rows.sum()), N)
+    assert one_value(MEASURES["binary"], rows, None, DRAW) == clopper_pearson(int(rows.sum()), N)
     rows = observations("corpus", 0.8, 0)
     assert one_value(MEASURES["corpus"], rows, GROUPS, DRAW) == aggregate_interval(MEASURES["corpus"], rows, GROUPS, DRAW)
 

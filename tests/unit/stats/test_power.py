@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.power import NormalIndPower
 
-from provetune.stats.power import examples_for_gain, examples_for_mean_gain, examples_for_noninferiority, smallest_provable_gain
+from provetune.stats.binary import bonett_price
+from provetune.stats.power import (
+    chance_to_show,
+    examples_for_gain,
+    examples_for_mean_gain,
+    examples_for_noninferiority,
+    joint_power,
+    provable_gains,
+    provable_with,
+    smallest_provable_gain,
+)
 
 GAIN_TABLE = {
     0.05: {0.01: 3923, 0.02: 979, 0.03: 434, 0.05: 155},
@@ -71,7 +81,55 @@ def test_smallest_gain_is_the_inverse(n: Any, discordance: Any, power: Any, conf
         assert examples_for_gain(gain, discordance, power=power, confidence=confidence) == n
 
 
+@pytest.mark.parametrize(("n", "discordance", "power"), [(124, 0.05, 0.745), (248, 0.10, 0.791), (495, 0.20, 0.800)])
+def test_enumerated_power_of_not_worse(n: Any, discordance: Any, power: Any) -> None:
+    assert chance_to_show(n, 0.0, discordance, edge=-0.05, confidence=0.90) == pytest.approx(power, abs=6e-4)
+
+
+def test_enumerated_size_of_not_worse_and_small_panels() -> None:
+    for n, discordance, size in ((124, 0.05, 0.0495), (248, 0.10, 0.0527), (495, 0.20, 0.0513)):
+        assert chance_to_show(n, -0.05, discordance, edge=-0.05, confidence=0.90) == pytest.approx(size, abs=6e-4)
+    found = [chance_to_show(n, 0.0, 0.10, edge=-0.05, confidence=0.90) for n in (26, 40, 100, 200)]
+    assert found == pytest.approx([0.12, 0.22, 0.44, 0.71], abs=6e-3)
+
+
+@pytest.mark.parametrize(("discordance", "gain", "n"), [(0.10, 0.05, 312), (0.20, 0.05, 626), (0.20, 0.10, 155), (0.30, 0.10, 234)])
+def test_enumerated_power_of_a_gain(discordance: Any, gain: Any, n: Any) -> None:
+    assert 0.793 <= chance_to_show(n, gain, discordance) <= 0.809
+    # the normal approximation that is used above 1,000 examples
+    assert chance_to_show(8 * n, gain / 8**0.5, discordance) == pytest.approx(0.8, abs=0.015)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.02, 0.05])
+def test_with_a_margin_the_planned_size_has_the_planned_power(margin: float) -> None:
+    n = examples_for_gain(margin + 0.08, 0.25, margin=margin)
+    assert chance_to_show(n, margin + 0.08, 0.25, edge=margin) == pytest.approx(0.8, abs=0.015)
+    assert smallest_provable_gain(n, 0.25, margin=margin) == pytest.approx(margin + 0.08, abs=2e-4)
+    assert examples_for_gain(margin + 0.08, 0.25, margin=margin) >= examples_for_gain(margin + 0.08, 0.25)
+
+
+def test_what_can_be_proven_is_shown_for_three_discordances_or_the_measured_one() -> None:
+    assert [found.discordance for found in provable_gains(200)] == [0.1, 0.2, 0.3]
+    [found] = provable_gains(200, 0.15, margin=0.02)
+    assert found.gain == smallest_provable_gain(200, 0.15, margin=0.02)
+
+
+def test_after_the_fact_the_width_says_what_could_be_proven() -> None:
+    for wins, losses, n in ((30, 10, 200), (120, 80, 1000)):
+        found = provable_with(bonett_price(wins, losses, n), margin=0.02)
+        assert found == pytest.approx(smallest_provable_gain(n, (wins + losses) / n, margin=0.02), rel=0.06)
+    assert provable_with(bonett_price(0, 0, 0)) is None
+
+
+def test_joint_power_is_never_more_than_the_least() -> None:
+    assert joint_power([]) == 1.0 and joint_power([0.8]) == pytest.approx(0.8)
+    assert joint_power([0.8, 0.9, 0.95]) == pytest.approx(0.65)
+
+
 def test_edges() -> None:
+    with pytest.raises(ValueError, match="no number of examples shows it"):
+        examples_for_gain(0.05, 0.2, margin=0.05)
+    assert smallest_provable_gain(10**6, 0.02, margin=0.02) is None
     assert smallest_provable_gain(0, 0.2) is None
     assert smallest_provable_gain(100, 0.0) is None
     assert examples_for_noninferiority(0.05, 0.0) == 45

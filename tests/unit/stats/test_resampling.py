@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap, permutation_test
+from scipy.stats import norm as normal
 from scipy.stats import t as student
 
 from provetune.stats.resampling import mean_interval, paired_mean_difference, sign_flip_p
@@ -25,17 +26,35 @@ def skewed(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).beta(0.6, 2.5, n)
 
 
+def ends_by_scipy(sums: np.ndarray, sizes: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The hull of scipy's BCa and percentile intervals, tails moved out by t (Hesterberg 2015), and of Tukey's jackknife t."""
+    units, value = len(sums), sums.sum() / sizes.sum()
+    t = student.ppf((1 + confidence) / 2, units - 1)
+    ends = []
+    for method in ("BCa", "percentile"):
+        oracle = bootstrap(
+            (sums, sizes.astype(float)),
+            lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
+            n_resamples=20_000,
+            paired=True,
+            vectorized=True,
+            confidence_level=float(2 * normal.cdf(t * np.sqrt(units / (units - 1))) - 1),
+            method=method,
+            rng=np.random.default_rng(9),
+        ).confidence_interval
+        ends += [oracle.low, oracle.high]
+    squares = np.square((sums.sum() - sums) / (sizes.sum() - sizes) - value)
+    half = t * np.sqrt((units - 1) / units * (squares.sum() + squares.max()))  # the farthest unit counts twice
+    return max(0.0, min(*ends, value - half)), max(*ends, value + half)
+
+
 @pytest.mark.parametrize("n", [12, 60])
 @pytest.mark.parametrize("confidence", [0.90, 0.95])
-def test_agrees_with_scipy_bca(n: Any, confidence: Any) -> None:
+def test_agrees_with_scipy(n: Any, confidence: Any) -> None:
     values = skewed(n)
-    oracle = bootstrap(
-        (values,), np.mean, n_resamples=20_000, confidence_level=confidence, method="BCa", rng=np.random.default_rng(9)
-    ).confidence_interval
-    found = mean_interval(values, None, Resampling(1, confidence), bounds=UNIT)
-    width = oracle.high - oracle.low
-    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high), abs=0.03 * width)
-    assert found.value == pytest.approx(values.mean()) and found.method == "BCa bootstrap" and found.n == n
+    found, ends = mean_interval(values, None, Resampling(1, confidence), bounds=UNIT), ends_by_scipy(values, np.ones(n), confidence)
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.03 * (ends[1] - ends[0]))
+    assert found.value == pytest.approx(values.mean()) and found.method == "BCa bootstrap and jackknife t" and found.n == n
 
 
 def test_width_is_that_of_the_analytic_standard_error() -> None:
@@ -55,27 +74,18 @@ def test_cluster_width_is_that_of_the_analytic_cluster_error() -> None:
     residual = np.bincount(groups, weights=values - values.mean())
     error = np.sqrt(150 / 149 * (residual**2).sum()) / len(values)
     assert width(found) / (2 * Z95) == pytest.approx(error, rel=0.1)
-    assert found.n == 150 and found.method == "cluster BCa bootstrap"
+    assert found.n == 150 and found.method == "cluster BCa bootstrap and jackknife t"
     rows = mean_interval(values, None, DRAW, bounds=UNIT)
     assert width(found) > 1.3 * width(rows)
 
 
-def test_clusters_of_unequal_size_agree_with_scipy_bca() -> None:
+def test_clusters_of_unequal_size_agree_with_scipy() -> None:
     generator = np.random.default_rng(12)
     sizes = generator.geometric(0.25, 25)
     groups = np.repeat(np.arange(25), sizes)
     values = generator.beta(0.5, 2.0, 25)[groups]
-    oracle = bootstrap(
-        (np.bincount(groups, weights=values), sizes.astype(float)),
-        lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
-        n_resamples=20_000,
-        paired=True,
-        vectorized=True,
-        method="BCa",
-        rng=np.random.default_rng(9),
-    ).confidence_interval
-    found = mean_interval(values, groups, DRAW, bounds=UNIT)
-    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high), abs=0.03 * (oracle.high - oracle.low))
+    found, ends = mean_interval(values, groups, DRAW, bounds=UNIT), ends_by_scipy(np.bincount(groups, weights=values), sizes, 0.95)
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.03 * (ends[1] - ends[0]))
 
 
 def test_one_row_per_group_equals_no_groups() -> None:

@@ -18,6 +18,7 @@ from provetune.records.evaluation import Evaluation
 from provetune.workflow import steps
 from provetune.workflow.curve import LADDERS, curve_of, curve_sizes, stored_curve
 from provetune.workflow.project import Project, begin_run, open_project
+from provetune.workflow.prompts import generation_settings
 from provetune.workflow.training import StandIn, Trainings
 from tests.flows.conftest import base_folder, ticket_rows, write_csv, write_project
 from tests.unit.records_by_hand import LABELS, examples_of
@@ -149,7 +150,7 @@ def trainings_of(project: Project) -> tuple[Trainings, list[Example]]:
     train = [rows[i] for i in parts.train_ids]
     validation = steps.tied_together([rows[i] for i in parts.validation_ids])
     plan = steps.plan_project(project, parts, train)
-    return Trainings(project, plan, steps.generation_settings(project, train), validation), train
+    return Trainings(project, plan, generation_settings(project, train), validation), train
 
 
 def test_every_size_is_trained_by_the_plan_s_rules(project: Project) -> None:

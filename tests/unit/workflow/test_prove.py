@@ -13,13 +13,15 @@ import pytest
 
 from provetune.errors import EvidenceError
 from provetune.models.scripted import ScriptedGenerator
-from provetune.protocols import Generator
 from provetune.records.candidate import Candidate
-from provetune.records.evaluation import Decision, Evidence
+from provetune.records.evaluation import Decision, Evidence, GateRule
 from provetune.workflow import steps
+from provetune.workflow.contender import Contender
 from provetune.workflow.project import Project, begin_run, open_project
-from provetune.workflow.prove import Results, at_confidence, prove, recompute
+from provetune.workflow.prompts import generation_settings, prompt_candidates
+from provetune.workflow.prove import Results, _measured, at_confidence, prove, recompute
 from provetune.workflow.verify import verify
+from tests.unit.records_by_hand import examples_of, measured
 
 WORDS = {
     "refund": ("money back", "return the goods", "cancel and repay"),
@@ -73,20 +75,20 @@ def proof(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Proof:
     rows = {example.id: example for example in project.examples}
     train = [rows[key] for key in split.train_ids]
     plan = steps.plan_project(project, split, train)
-    settings = steps.generation_settings(project, train)
-    prompts = steps.prompt_candidates(project, train, settings)
+    settings = generation_settings(project, train)
+    prompts = prompt_candidates(project, train, settings)
     rules = steps.gate_rules(project, list(prompts))
     champion = Candidate(name="tuned-lora", kind="adapter", prompt=steps.PLAIN, generation=settings, weights_sha256="ab")
     linear = steps.linear_candidate(train, settings)
-    chosen: list[tuple[Candidate, Generator]] = [
-        *((variants[0], script(project, 2)) for variants in prompts.values()),
-        (linear, script(project, 5)),
-        (champion, script(project, 0)),
+    contenders = [
+        *(Contender(variants[0], script(project, 2), ()) for variants in prompts.values()),
+        Contender(linear, script(project, 5), ()),
+        Contender(champion, script(project, 0), ()),
     ]
     results = Results(audit, split, plan, (), (), rules, steps.fixed_before_training(project, split, rules))
 
     def again() -> tuple[Decision, Path, Path]:
-        return prove(project, results, chosen, champion)
+        return prove(project, results, contenders, champion)
 
     decision, _, file = again()
     return Proof(project, again, decision, Evidence.from_json(file.read_text(encoding="utf-8")))
@@ -239,3 +241,12 @@ def test_another_confidence_is_another_summary_of_the_same_rows(proof: Proof) ->
     assert wider.observations == evaluation.observations
     a, b = wider.summary["accuracy"], evaluation.summary["accuracy"]
     assert a.value == b.value and a.low is not None and b.low is not None and a.low < b.low
+
+
+def test_a_rule_of_no_harm_gets_an_interval_of_its_own() -> None:
+    rows = examples_of(["refund", "billing"] * 30)
+    ours, theirs = (measured(name, ["refund"] * 60, rows)[0] for name in ("tuned", "few-shot"))
+    rule = GateRule(name="kept", kind="not_worse_than", metric="accuracy", baseline="few-shot", margin=0.05)
+    found = _measured((ours, theirs), "tuned", [rule], ((), 2, 0.975)).comparisons
+    assert sorted(c.difference.confidence for c in found if c.metric == "accuracy") == pytest.approx([0.95, 0.975])
+    assert {c.difference.confidence for c in _measured((ours, theirs), "tuned", [], ((), 2, 0.975)).comparisons} == {0.975}
