@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provetune.records.evaluation import Comparison, Decision, DecisionOutcome, Evaluation, GateRule, Outcome, Verdict
+from provetune.records.fairness import FairnessPanel
 from provetune.records.retention import SkillRetention
 from provetune.stats.estimate import Estimate
 from provetune.stats.multiple import noninferiority_confidence
@@ -28,6 +29,7 @@ class Measured:
     opening: int
     confidence: float
     retention: Sequence[SkillRetention] = ()
+    fairness: Sequence[FairnessPanel] = ()
 
 
 def decide(rules: Sequence[GateRule], measured: Measured) -> Decision:
@@ -54,7 +56,8 @@ def _judge(rule: GateRule, measured: Measured) -> Verdict:
         reason = f"the audit blocks: {', '.join(measured.audit_blockers)}" if blocked else "the audit found nothing that blocks"
         return Verdict(rule=rule, outcome="fail" if blocked else "pass", observed=None, reason=reason)
     if rule.panel:
-        return _against_base(rule, measured.retention)
+        treated = next((p for p in measured.fairness if (p.panel, p.name) == (rule.panel, rule.metric) and p.kind != "gap"), None)
+        return _against_base(rule, measured.retention) if treated is None else _without_harm(rule, treated)
     if rule.kind in ("at_least", "at_most"):
         return _against_threshold(rule, measured.champion)
     return _against_baseline(rule, measured)
@@ -78,12 +81,12 @@ def _against_threshold(rule: GateRule, champion: Evaluation) -> Verdict:
 
 def _against_baseline(rule: GateRule, measured: Measured) -> Verdict:
     found = _comparison(rule, measured)
+    rows = len(measured.champion.example_ids)
+    missing = 0 if found is None else rows - (found.wins + found.ties + found.losses)
+    if found is not None and missing > UNMEASURED_LIMIT * rows:
+        return Verdict(rule=rule, outcome="inconclusive", observed=found.difference, reason=f"{missing} of {rows} rows {UNMEASURED}")
     if found is None or found.difference.low is None or found.difference.high is None:
         return Verdict(rule=rule, outcome="inconclusive", observed=None, reason=f"no comparison with {rule.baseline} was measured")
-    rows = len(measured.champion.example_ids)
-    missing = rows - (found.wins + found.ties + found.losses)
-    if missing > UNMEASURED_LIMIT * rows:
-        return Verdict(rule=rule, outcome="inconclusive", observed=found.difference, reason=f"{missing} of {rows} rows {UNMEASURED}")
     edge = rule.margin if rule.kind == "beats_baseline" else -rule.margin
     d = found.difference
     if d.in_groups and d.n < TOO_FEW_GROUPS:
@@ -120,6 +123,20 @@ def _against_base(rule: GateRule, skills: Sequence[SkillRetention]) -> Verdict:
     return Verdict(
         rule=rule, outcome=outcome, observed=d, reason=f"{rule.metric}: {says}; tuned minus base is {d}, the margin {rule.margin:g}"
     )
+
+
+def _without_harm(rule: GateRule, panel: FairnessPanel) -> Verdict:
+    """A measure of how groups are treated: shown harm fails; a panel too small to show its absence decides nothing."""
+    d, rows = panel.harm, panel.rows + panel.not_measured
+    what = f"{panel.name}, {panel.measure}"
+    if panel.status != "judged" or d.low is None or d.high is None:
+        return Verdict(rule=rule, outcome="not judged", observed=d, reason=f"{what}: {panel.status}, n={panel.rows}")
+    if panel.not_measured > UNMEASURED_LIMIT * rows:
+        return Verdict(rule=rule, outcome="inconclusive", observed=d, reason=f"{panel.not_measured} of {rows} rows of {what} {UNMEASURED}")
+    outcome: Outcome = "pass" if d.high < rule.margin else "fail" if d.low > rule.margin else "inconclusive"
+    says = {"pass": "no harm", "fail": "harm", "inconclusive": "not settled whether it harms"}[outcome]
+    reason = f"{what}: {says}; tuned is worse than base by {d}, the margin is {rule.margin:g}"
+    return Verdict(rule=rule, outcome=outcome, observed=d, reason=reason)
 
 
 def _comparison(rule: GateRule, measured: Measured) -> Comparison | None:
@@ -165,21 +182,43 @@ def _words(outcome: DecisionOutcome, verdicts: Sequence[Verdict], measured: Meas
         claim = f"is proven better than {against}" if against else "passes every rule"
         gains = [v.reason for v in deciding if v.rule.kind != "audit" and not v.rule.panel]
         if gains and len(gains) < len(reasons):  # every skill in full would bury the gain
-            reasons = [*gains, f"it kept {', '.join(v.rule.metric for v in deciding if v.rule.panel)}"]
+            reasons = [*gains, *_kept_and_unharmed(deciding, measured)]
         return f"{name} {claim}: {'; '.join(reasons)}.{caution}", step
     if outcome == "hold":
-        forgot = all(v.rule.panel for v in deciding if v.rule.kind != "audit") and any(v.rule.panel for v in deciding)
-        step = (
-            "Tune again with a lower learning rate or fewer epochs" if forgot else "Keep the best prompt, or improve the data and run again"
-        )
-        return f"{name} must not ship: {'; '.join(reasons)}.{caution}", f"{step}."
+        step = _panel_step(deciding, measured) or "Keep the best prompt, or improve the data and run again."
+        return f"{name} must not ship: {'; '.join(reasons)}.{caution}", step
     more = [v.more_examples for v in verdicts if v.more_examples]
     step = f"About {max(more):,} more test examples would settle it." if more else "More test examples are needed."
     if deciding and all(v.rule.panel for v in deciding):
-        step = "Tune with a lower learning rate or fewer epochs to lose less, or judge the skill by a larger suite in `prove.retention`."
+        step = _panel_step(deciding, measured, settled=False) or step
     if any(reason.endswith(UNMEASURED) for reason in reasons):
-        step = "The predictions files say for each row why; rows beyond the context need shorter texts or a base model with a longer one."
+        step = (
+            "The predictions files say for each row why; rows beyond the context need shorter texts or a base model with a longer one, "
+            "an endpoint a higher max_usd or another `provetune run`."
+        )
     return f"The evidence does not settle it for {name}: {'; '.join(reasons)}.{caution}", step
+
+
+def _kept_and_unharmed(passed: Sequence[Verdict], measured: Measured) -> list[str]:
+    """Skills that were kept and groups that fare no worse, in a few words each."""
+    treated = {panel.panel for panel in measured.fairness}
+    skills = ", ".join(v.rule.metric for v in passed if v.rule.panel and v.rule.panel not in treated)
+    groups = ", ".join(v.rule.metric for v in passed if v.rule.panel in treated)
+    return [*([f"it kept {skills}"] if skills else []), *([f"no harm by {groups}"] if groups else [])]
+
+
+def _panel_step(deciding: Sequence[Verdict], measured: Measured, *, settled: bool = True) -> str | None:
+    """What to do where panels alone decide; None where another rule does."""
+    named = {v.rule.panel for v in deciding if v.rule.kind != "audit"}
+    if not named or "" in named:
+        return None
+    if named <= {panel.panel for panel in measured.fairness}:
+        more = "B" if settled else "Add test rows that name these groups, or b"
+        return f"{more}alance the training rows that name them (augment.kinds: [swap] adds copies with the group exchanged) and run again."
+    slower = "lower learning rate or fewer epochs"
+    if settled:
+        return f"Tune again with a {slower}."
+    return f"Tune with a {slower} to lose less, or judge the skill by a larger suite in `prove.retention`."
 
 
 def _stronger_beside(verdicts: Sequence[Verdict], measured: Measured) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from provetune.cli.session import Line
+from collections.abc import Sequence
+from pathlib import Path
+
+from provetune.cli.session import Line, shown_path
 from provetune.cli.show import aligned
 from provetune.records.baseline import BaselineReport, StrategyResult
 from provetune.report.words import estimate_text
@@ -38,3 +41,10 @@ def _cells(result: StrategyResult) -> tuple[str, ...]:
     dollars = "unknown" if result.usd_per_1000 is None else f"{result.usd_per_1000:.2f}"
     value = estimate_text(result.value)
     return result.name, value, f"{result.value.n:,}", usable, str(result.variants), tokens, seconds, dollars
+
+
+def templates_lines(written: Sequence[Path], baseline: str) -> list[Line]:
+    """Which texts were copied, and what to do with them."""
+    lines: list[Line] = [(f"Wrote {shown_path(file)}", "") for file in written]
+    said = f"{len(written)} texts were copied; an edited one takes the place of ours." if written else "All texts are there already."
+    return [*lines, (said, "bold"), (f"Next: edit what you want otherwise, delete the rest, then {baseline}.", "")]

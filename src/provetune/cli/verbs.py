@@ -197,13 +197,26 @@ def _fix(session: Session, overrides: Overrides, *, write: bool) -> None:
 
 
 @app.command()
-def baseline(ctx: typer.Context, overrides: Overrides = None) -> None:
+def baseline(
+    ctx: typer.Context,
+    overrides: Overrides = None,
+    templates: Annotated[
+        bool,
+        typer.Option("--templates", help="Only copy the texts of the prompts into prompts/, to edit; a file that is there stays."),
+    ] = False,
+) -> None:
     """What prompting reaches, on the validation rows; trains nothing, opens nothing. Says whether tuning is worth trying."""
-    from provetune.cli.baseline import baseline_lines
+    from provetune.cli.baseline import baseline_lines, templates_lines
     from provetune.cli.progress import shown_progress
     from provetune.workflow.baseline import baseline_project
+    from provetune.workflow.prompts import copied_templates
 
     session = ctx.ensure_object(Session)
+    if templates:
+        written = copied_templates(session.folder)
+        document = {"schema": "provetune.templates/1", "written": [str(file) for file in written]}
+        lines = templates_lines(written, session.command("baseline"))
+        return session.result(lines, document=json.dumps(document, indent=2), essence=lines[0][0])
     with shown_progress(session.format) as progress:
         report = baseline_project(_opened(session, session.folder, overrides, progress))
     lines = baseline_lines(report, session.command("run"))

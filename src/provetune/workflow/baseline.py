@@ -43,7 +43,8 @@ def baseline_report(metric: str, found: Sequence[Contender], test_rows: int, mar
     prompts = [result for result in results if result.kind in ("prompt", "endpoint")]
     winners = {opponent.candidate.name: opponent.winner for opponent in found}
     discordance = _discordance(metric, [winners[result.name] for result in prompts[:2]])
-    shares = DISCORDANCES if discordance is None else (discordance,)
+    # two prompts that fail alike say nothing of how a tuned model will differ from them
+    shares = (discordance,) if discordance is not None and discordance >= DISCORDANCES[0] else DISCORDANCES
     provable = {f"{share:.3g}": smallest_provable_gain(test_rows, share, margin=margin) for share in shares}
     best = prompts[0].value if prompts else None
     worth, sentence = _worth(metric, best, test_rows, provable)

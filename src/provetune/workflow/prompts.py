@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from provetune.chat import encode_prompt
 from provetune.errors import SpecError
 from provetune.models.embedding import embedder
-from provetune.prompting import PromptRequest, WithShots, load_templates, prompt_of
+from provetune.prompting import PromptRequest, WithShots, copy_templates, load_templates, prompt_of
 from provetune.protocols import Embedder, Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Prompt
 from provetune.records.data import Example
@@ -68,6 +69,11 @@ def prompt_candidates(project: Project, train: Sequence[Example], settings: Gene
         templates=load_templates(project.folder / TEMPLATES),
     )
     return {name: _variants(project, given.get(name) or BaselineSpec(name=name), request, settings) for name in wanted}
+
+
+def copied_templates(folder: Path) -> list[Path]:
+    """Our texts in the project's own folder of prompts, to be edited there; what is there already stays. Returns what was written."""
+    return copy_templates(folder / TEMPLATES)
 
 
 def with_shots(project: Project, train: Sequence[Example], generator: Generator) -> Generator:

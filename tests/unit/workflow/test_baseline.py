@@ -38,6 +38,12 @@ def test_a_prompt_that_is_always_right_leaves_nothing_that_few_rows_could_show()
     assert report.worth_trying == "no"
 
 
+def test_prompts_that_fail_alike_do_not_make_gains_unprovable() -> None:
+    report = baseline_report("accuracy", [opponent("poor", 6), opponent("as poor", 7)], 3000, 0.02)
+    assert report.discordance == pytest.approx(1 / 60)
+    assert report.worth_trying == "yes" and list(report.provable) == ["0.1", "0.2", "0.3"]
+
+
 def test_without_prompts_nothing_is_claimed() -> None:
     assert baseline_report("accuracy", [], 100, 0.02).worth_trying == "unclear"
 
