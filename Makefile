@@ -26,7 +26,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(shell grep '^torch==' constraints.txt) -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,studio]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,studio,qlora,search,preference]"
 	touch $@
 
 demo: install
@@ -65,7 +65,7 @@ BENCH_INSTALLED := $(BENCH_VENV)/.installed
 $(BENCH_INSTALLED): benchmarks/requirements.txt benchmarks/requirements-litgpt.txt pyproject.toml constraints.txt
 	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet $(shell grep '^torch==' constraints.txt) -c constraints.txt
-	$(BENCH_VENV)/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt -e ".[train]"
+	$(BENCH_VENV)/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt -e ".[train,qlora,search]"
 	test -x $(BENCH_VENV)-litgpt/bin/python || $(PYTHON) -m venv $(BENCH_VENV)-litgpt
 	-$(BENCH_VENV)-litgpt/bin/python -m pip install --quiet $(shell grep '^torch==' constraints.txt)
 	-$(BENCH_VENV)-litgpt/bin/python -m pip install --quiet -r benchmarks/requirements-litgpt.txt

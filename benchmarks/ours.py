@@ -20,8 +20,9 @@ from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 from provetune.tuning.checkpoint import CheckpointFolder
-from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
+from provetune.tuning.loop import Trainer
 from provetune.tuning.methods import METHODS
+from provetune.tuning.state import Hooks, LoopSettings, LoopState, ValidationPoint
 
 Turns = Sequence[Sequence[str]]
 

@@ -28,7 +28,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from provetune.chat import TokenRow
 from provetune.engine.likelihood import mean_nats
 from provetune.tuning.checkpoint import CheckpointFolder
-from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
+from provetune.tuning.loop import Trainer
+from provetune.tuning.state import Hooks, LoopSettings, LoopState, ValidationPoint
 
 EXCLUDED = {
     "samsum": "CC BY-NC-ND 4.0",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provetune.chat import TokenRow
@@ -33,6 +33,57 @@ def byte_tokenizer(template: str | None = TEMPLATE, extra: Sequence[str] = (), *
         backend.post_processor = processors.TemplateProcessing(single="<|begin|> $A", special_tokens=[("<|begin|>", 1)])
     names = {"pad_token": "<|pad|>", "bos_token": "<|begin|>", "eos_token": "<|end|>"}
     return PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=template, model_max_length=512, **names)
+
+
+WORDS = ("the", "order", "parcel", "invoice", "refund", "login", "late", "again", "billing", "delivery", "access", "thanks", "where", "is")
+INST = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% elif m.role == 'assistant' %} {{ m.content }}{{ eos_token }}{% else %}{{ m.content }}\n{% endif %}{% endfor %}"
+)
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LINES = (
+    "{{ bos_token }}{% for m in messages %}{{ m.role }}:\n{{ m.content }}{{ eos_token if m.role == 'assistant' else '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}assistant:\n{% endif %}"
+)
+LAST_TURN = (
+    "<|begin|>{% for m in messages %}{% if m.role == 'assistant' %}{% if loop.last %}{{ m.content }}<|end|>{% endif %}"
+    "{% elif m.role == 'user' and messages[loop.index:] | selectattr('role', 'equalto', 'user') | list | length == 0 %}"
+    "<|user|>{{ m.content }}<|assistant|>{% elif m.role == 'system' %}<|system|>{{ m.content }}{% endif %}{% endfor %}"
+)
+
+
+def unigram_tokenizer(template: str = INST) -> PreTrainedTokenizerFast:
+    """Of SentencePiece's make: Unigram, blanks as U+2581, one more at each beginning, bytes for unknown letters; turns in plain text."""
+    specials = ["<pad>", "<s>", "</s>", "<unk>"]
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = [(token, 0.0) for token in specials] + [(f"<0x{byte:02X}>", -12.0) for byte in range(256)]
+    pieces += [("\u2581", -3.0), *((letter, -6.0) for letter in letters), *(("\u2581" + letter, -7.0) for letter in letters)]
+    pieces += [(word, -4.0) for word in WORDS] + [("\u2581" + word, -3.5) for word in WORDS]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=True))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    backend.add_special_tokens(specials)
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=template, model_max_length=512, **names)
+
+
+def merging_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE with merges (line feeds among them), no begin token, and the token for padding that ends a text, too."""
+    text = " ".join([*WORDS, *WORDS]) + "\n\n" + "\n\n".join(WORDS) + "assistant\nthe user\nis system\n\n"
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.ByteLevel()
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    backend.train_from_iterator([text] * 4, trainers.BpeTrainer(vocab_size=400, special_tokens=specials, initial_alphabet=alphabet))
+    names = {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=CHATML, model_max_length=512, **names)
 
 
 def llama_config(**changes: Any) -> LlamaConfig:

@@ -12,8 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from typing import Protocol
+from itertools import accumulate, chain, islice
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,7 @@ class BatchTokenizer(ChatTokenizer, Protocol):
         ...
 
 
+_TAIL = 64
 _Piece = tuple[str, bool]
 """Rendered text, and whether it is learned."""
 
@@ -185,7 +187,11 @@ def encode_training(messages: Sequence[Message], tokenizer: ChatTokenizer, sourc
     was trained), DataError when the row has no assistant turn to train on.
     """
     turns = _turns(messages, tokenizer, source)
-    return _token_row([tokenizer.encode(text) for text, _ in turns], turns, tokenizer.stop_ids, source)
+    ids = [
+        _after(tail, tokenizer.encode(tail + text), text, tokenizer)
+        for tail, (text, _) in zip(_tails(turns, tokenizer), turns, strict=True)
+    ]
+    return _token_row(ids, turns, tokenizer.stop_ids, source)
 
 
 def encode_training_rows(examples: Sequence[Example], tokenizer: BatchTokenizer) -> list[TokenRow | ProvetuneError]:
@@ -196,7 +202,9 @@ def encode_training_rows(examples: Sequence[Example], tokenizer: BatchTokenizer)
             rows.append(_turns(example.messages, tokenizer, example.source))
         except ProvetuneError as error:
             rows.append(error)
-    ids = iter(tokenizer.encode_batch([text for row in rows if isinstance(row, list) for text, _ in row]))
+    texts = [(tail, text) for row in rows if isinstance(row, list) for tail, (text, _) in zip(_tails(row, tokenizer), row, strict=True)]
+    encoded = tokenizer.encode_batch([tail + text for tail, text in texts])
+    ids = (_after(tail, found, text, tokenizer) for (tail, text), found in zip(texts, encoded, strict=True))
     found: list[TokenRow | ProvetuneError] = []
     for example, row in zip(examples, rows, strict=True):
         try:
@@ -225,6 +233,30 @@ def _turns(messages: Sequence[Message], tokenizer: ChatTokenizer, source: str) -
     return pieces
 
 
+_MARKS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _marks_beginnings(tokenizer: ChatTokenizer) -> bool:
+    """Whether a word that begins a text gets other tokens than within one, as tokenizers of SentencePiece's make have it."""
+    if tokenizer not in _MARKS:
+        _MARKS[tokenizer] = tokenizer.encode("a\nx") != [*tokenizer.encode("a\n"), *tokenizer.encode("x")]
+    return _MARKS[tokenizer]
+
+
+def _tails(pieces: Sequence[_Piece], tokenizer: ChatTokenizer) -> list[str]:
+    """What stands right before each piece, as far as it decides on the tokens of the piece."""
+    if not _marks_beginnings(tokenizer):
+        return [""] * len(pieces)
+    ends = accumulate((text for text, _ in pieces[:-1]), initial="")
+    return [end[-_TAIL:] for end in ends]
+
+
+def _after(tail: str, ids: list[int], text: str, tokenizer: ChatTokenizer) -> list[int]:
+    """The part of the `ids` of tail + text that is the text's; where the tail's cannot be told apart, ids of the text alone."""
+    before = tokenizer.encode(tail) if tail else []
+    return ids[len(before) :] if ids[: len(before)] == before else tokenizer.encode(text)
+
+
 def _token_row(ids: Sequence[Sequence[int]], pieces: Sequence[_Piece], stop_ids: frozenset[int], source: str) -> TokenRow:
     labelled: list[bool] = []
     for tokens, (_, learned) in zip(ids, pieces, strict=True):
@@ -243,5 +275,12 @@ def template_fingerprint(tokenizer: ChatTokenizer) -> str:
         Message(role="assistant", content="Yes."),
         Message(role="user", content="Why?"),
     ]
-    text = tokenizer.render(probe, open_turn=True)
+    for turns in (probe, probe[1:]):
+        try:
+            text = tokenizer.render(turns, open_turn=True)
+            break
+        except ModelError:  # some templates know no system line, some drop earlier turns
+            continue
+    else:
+        text = tokenizer.render(probe[1:2], open_turn=True)
     return fingerprint([text, tokenizer.encode(text)])

@@ -10,7 +10,7 @@
     ├── HardwareTooSmall          6   nothing can be trained with this hardware or budget
     └── RunFailed                 8   stopped for a named reason, state saved
         ├── EndpointError         8   a model behind an endpoint cannot be asked, or does not answer
-        └── TrainingDiverged      8   loss or gradient is not a finite number
+        └── TrainingDiverged      8   loss or gradient is no finite number, has exploded, or no gradient arrives
 
 A message says what was found, what was wanted, where, and the next command.
 """
@@ -77,7 +77,7 @@ class EndpointError(RunFailed):
 
 
 class TrainingDiverged(RunFailed):
-    """Loss or gradient is not a finite number."""
+    """Loss or gradient is no finite number, has exploded, or no gradient arrives."""
 
 
 class Notice(UserWarning):

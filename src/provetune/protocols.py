@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,18 +14,19 @@ from provetune.records.candidate import GenerationSettings, Prompt
 from provetune.records.data import Example, Message
 
 Progress = Callable[[str, int, int], None]
-"""`progress(what, done, total)`: called often, must return fast."""
+"""`progress(what, done, total)`: called often, must return fast. What stands behind ` | ` in `what` changes from call to call."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What was written; `text` None with an `error` where nothing came back."""
+    """What was written; `text` None with an `error` where nothing came back. `kept` from an earlier call, it took no time."""
 
     text: str | None
     prompt_tokens: int
     completion_tokens: int
     stopped: bool
     error: str | None = None
+    kept: bool = field(default=False, compare=False)
 
 
 class Generator(Protocol):
@@ -44,6 +45,7 @@ class Likelihoods:
     tokens: tuple[int, ...]
     prompt_tokens: int
     error: str | None = None
+    kept: bool = field(default=False, compare=False)
 
 
 @runtime_checkable

@@ -125,6 +125,7 @@ def measure(
         prompt_tokens=sum(c.prompt_tokens for c in asked.completions),
         completion_tokens=sum(c.completion_tokens for c in asked.completions),
         label_prior=asked.prior,
+        kept=sum(c.kept for c in asked.completions),
         shots_left_out=0 if similar is None else sum(similar.k - len(shots) for shots in asked.shots),
     )
     summary = {name: estimate_of(evaluation, name, yardstick.confidence) for name in observed}

@@ -89,6 +89,31 @@ def split(
     return SplitParts(parts[TRAIN], parts[VALIDATION], parts[TEST] if test_examples is None else list(test_examples), left_out)
 
 
+def folds(examples: Sequence[Example], count: int, seed: int) -> dict[str, int]:
+    """The fold, from 0, of each example id: rows of one `group` stay together, labels keep their shares.
+
+    The same rows, groups and seed give the same folds. DataError on fewer groups than folds.
+    """
+    units: dict[str, list[Example]] = {}
+    for example in examples:
+        units.setdefault(example.group or example.id, []).append(example)
+    if len(units) < count:
+        raise DataError(
+            f"found {len(examples)} rows in {len(units)} groups of rows that belong together, wanted at least {count} (prove.folds)"
+        )
+    ordered = sorted(units.values(), key=lambda rows: (-len(rows), seed_of("folds", seed, min(row.id for row in rows))))
+    labels: list[Counter[str]] = [Counter() for _ in range(count)]
+    sizes = [0] * count
+    found: dict[str, int] = {}
+    for rows in ordered:
+        held = Counter(row.label or "" for row in rows)
+        fold = min(range(count), key=lambda k: (sum(labels[k][label] * held[label] for label in held), sizes[k], k))
+        labels[fold] += held
+        sizes[fold] += len(rows)
+        found |= {row.id: fold for row in rows}
+    return found
+
+
 def part_sizes(count: int, spec: SplitSpec, *, test_given: bool) -> tuple[int, int, int]:
     """Rows wanted for (train, validation, test) out of `count`.
 

@@ -92,7 +92,8 @@ def write_project(folder: Path, base: Path, rows: int = 120, more: str = "") -> 
     write_csv(folder / "tickets.csv", ticket_rows(rows))
     (folder / "provetune.yaml").write_text(
         "version: 1\nname: tickets\ntask: classify\ndata: {path: tickets.csv, columns: {prompt: message, target: queue}}\n"
-        f"base: {base}\ntrain: {{method: lora, epochs: 1, batch_size: 16}}\n{more}",
+        f"base: {base}\ntrain: {{method: lora, epochs: 1, batch_size: 16}}\n{more}"
+        + ("" if "prove:" in more else "prove: {retention: []}\n"),
         encoding="utf-8",
     )
     return folder

@@ -331,7 +331,7 @@ def test_a_report_that_is_gone_is_written_again(trained: Trained) -> None:
     assert {event["event"] for event in events_of(trained.folder)[-3:]} <= {"reused", "decided"}
     report.unlink()
     yaml = trained.folder / "provetune.yaml"
-    yaml.write_text(yaml.read_text() + "prove: {margin: 0.3}\n")
+    yaml.write_text(yaml.read_text().replace("prove: {retention: []}", "prove: {retention: [], margin: 0.3}"))
     refused(call("-C", trained.folder, "report"), 2, "report.html", "provetune prove")
     assert len((trained.folder / "ledger.jsonl").read_text().splitlines()) == 1
 

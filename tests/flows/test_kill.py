@@ -1,9 +1,10 @@
-"""A run that is killed at any moment and started again ends with the same weights and the same decision."""
+"""A run that is killed or stopped at any moment and started again ends with the same weights and the same decision."""
 
 from __future__ import annotations
 
 import json
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ train:
   epochs: 8
   learning_rate: 0.002
   early_stop: {patience: 0}
+prove:
+  retention: []
 """
 
 
@@ -49,6 +52,16 @@ def write_project(folder: Path, base: Path) -> Path:
 
 def command(project: Path) -> list[str]:
     return [sys.executable, "-m", "provetune", "-C", str(project), "--format", "json", "run"]
+
+
+def in_training(project: Path, process: subprocess.Popen[Any]) -> bool:
+    """Wait until the process trains; False where it ended before."""
+    while process.poll() is None:
+        file = project / "runs" / "latest" / "events.jsonl"
+        if file.is_file() and '"event": "started", "step": "tuning-' in file.read_text(encoding="utf-8"):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def finish(project: Path) -> int:
@@ -96,3 +109,61 @@ def test_a_run_killed_at_random_moments_ends_like_one_left_alone(tmp_path: Path,
         assert outcome(project) == outcome(left_alone), f"after {kills} kills, in project {rounds}"
         assert rounds <= 10, "hardly any kill came before the end"
     assert outcome(left_alone)["openings"] == 1, "resuming and running again are no openings"
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished project; its base model lies beside it."""
+    place = tmp_path_factory.mktemp("left_alone")
+    project = write_project(place / "project", save_folder(place / "base"))
+    finish(project)
+    return project
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_in_training_saves_and_goes_on(left_alone: Path, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "stopped", left_alone.parent / "base")
+    with subprocess.Popen(command(project), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert in_training(project, process)
+        time.sleep(0.3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and time.monotonic() - began < 30
+    assert json.loads(out)["exit_code"] == 130 and "interrupted, state saved; the same command continues" in err
+    finish(project)
+    assert outcome(project) == outcome(left_alone)
+
+
+@pytest.mark.slow
+def test_a_run_whose_disk_fills_up_says_so_and_goes_on(left_alone: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 200 kB: less than a checkpoint of full weights, more than every record before it."""
+    project = write_project(tmp_path / "full", left_alone.parent / "base")
+    limited = subprocess.run(
+        command(project),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY)),
+    )
+    assert limited.returncode == 8 and "Traceback" not in limited.stderr, limited.stderr
+    error = json.loads(limited.stdout)
+    assert "File too large" in error["message"] and "the same command continues" in error["message"]
+    assert not list(project.rglob("*.partial*")) and not list(project.rglob(".partial*"))
+    finish(project)
+    assert outcome(project) == outcome(left_alone)
+
+
+@pytest.mark.slow
+def test_a_budget_that_is_used_up_goes_on_to_the_verdict_and_says_so(left_alone: Path, tmp_path: Path) -> None:
+    project = write_project(tmp_path / "budget", left_alone.parent / "base")
+    limits = ["--set", "budget.max_hours=0.00002", "--set", "train.epochs=60", "--set", "train.method=lora"]
+    done = subprocess.run([*command(project), *limits], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode in (0, 3, 4), done.stderr
+    said = "budget.max_hours of 2e-05 h is used up"
+    assert f"are done and {said}: the best weights so far go on to the verdict" in done.stderr
+    (file,) = (project / "runs" / "latest" / "records").glob("tuning-*.json")
+    training = json.loads(file.read_text())
+    assert training["stopped_because"] == said and 0 < len(training["losses"]) < training["total_steps"]
+    assert said in (project / "runs" / "latest" / "report.html").read_text(encoding="utf-8")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from provetune.metrics import METRICS
+from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.models.scripted import ScriptedGenerator
 from provetune.protocols import Completion, Progress
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 from provetune.records.evaluation import Evaluation
 from provetune.scoring import Yardstick, estimate_of, group_numbers, measure
-from tests.unit.records_by_hand import candidate_of, examples_of, measured
+from tests.unit.records_by_hand import LABELS, candidate_of, examples_of, measured
 
 ROWS = examples_of(["refund", "billing", "refund", "delivery"])
 WRITTEN = ["refund", "no idea", None, "Delivery."]
@@ -113,3 +115,16 @@ def test_a_candidate_that_gives_no_likelihoods_is_not_measured_by_them() -> None
     yardstick = Yardstick("generate", (), "test", further=(METRICS["perplexity"],))
     found, _ = measure(candidate_of("endpoint"), Endpoint(), examples_of(["refund"]), yardstick, lambda *_: None)
     assert found.observations["perplexity"] == (None,) and found.summary["perplexity"].value is None
+
+
+def test_completions_that_were_kept_from_an_earlier_call_are_counted(tmp_path: Path) -> None:
+    """They took no time, so the seconds are not those of all rows."""
+    examples = examples_of(["billing", "refund", "billing"])
+    script = {f"question {k}": "billing" for k in range(3)}
+    generator = CachedGenerator(ScriptedGenerator(script), ResponseCache(tmp_path / "responses.sqlite"), Identity("a", "", "t"))
+
+    def kept(rows: int) -> int:
+        found, _ = measure(candidate_of("tuned"), generator, examples[:rows], Yardstick("classify", LABELS, "test"), lambda *_: None)
+        return found.kept
+
+    assert [kept(2), kept(3), kept(3)] == [0, 2, 3]

@@ -129,9 +129,6 @@ def test_full_form_is_valid_and_every_setting_without_effect_is_named() -> None:
         ["data.near_duplicates", "audit.fail_on.leaked", "audit.fail_on.invalid", "audit.warn_on.duplicate_share"]
         + ["audit.warn_on.label_noise_share", "audit.warn_on.kappa_below", "base.licences_allowed"]
         + [
-            "train.replay",
-            "train.seeds",
-            "search.space",
             "prove.rules",
             "prove.human",
             "watch",
@@ -140,12 +137,10 @@ def test_full_form_is_valid_and_every_setting_without_effect_is_named() -> None:
 
 
 def test_unavailable_settings_are_refused_with_their_lines(tmp_path: Path) -> None:
-    lines = _refusal(tmp_path, BASE + "train:\n  replay: {source: a.jsonl}\n  method: dpo\ntracking: wandb\n", "budget.gpu=H100")
+    lines = _refusal(tmp_path, BASE + "train:\n  epochs: 2\nprove: {human: {blind_pairs: 3}}\n", "budget.gpu=H100")
     assert sorted(lines) == [
         "override of budget.gpu: budget.gpu: not available in this version; remove it",
-        "provetune.yaml:6: train.replay: not available in this version; remove it",
-        "provetune.yaml:7: train.method: 'dpo' is not available in this version; use auto or lora or full",
-        "provetune.yaml:8: tracking: 'wandb' is not available in this version; use none",
+        "provetune.yaml:7: prove.human: not available in this version; remove it",
     ]
 
 
@@ -162,6 +157,13 @@ def test_a_default_written_out_is_not_refused(tmp_path: Path) -> None:
         ("train: {epochs: many}\n", "provetune.yaml:5: train.epochs: found 'many', wanted 'auto' or a whole number"),
         ("train: {epochs: 2.5}\n", "provetune.yaml:5: train.epochs: found 2.5, wanted 'auto' or a whole number"),
         ("train:\n", "provetune.yaml:5: train: found nothing, wanted a mapping"),
+        (
+            "train: {lora: {layers: 2..3}}\n",
+            "provetune.yaml:5: train.lora.layers: found '2..3', wanted all, or numbers of layers as in 0-3,7",
+        ),
+        ("train: {lora: {variants: [pissa, dora]}}\n", "provetune.yaml:5: train.lora: variants name pissa and dora"),
+        ("train: {method: qlora, lora: {variants: pissa}}\n", "provetune.yaml:5: train: method is qlora and lora.variants name pissa"),
+        ("search: {space: {rank: [1, 2]}}\n", "provetune.yaml:5: search.space.rank: found a list of 2, wanted 'learning_rate', 'epochs'"),
         ("owner: 12\n", "provetune.yaml:5: owner: found 12, wanted text; put it in quotes"),
         ("budget: {max_hours: .inf}\n", "provetune.yaml:5: budget.max_hours: found inf, wanted a finite number"),
         ("prove:\n  margin: 1\n", "provetune.yaml:6: prove.margin: found 1, wanted a number below 1"),
@@ -174,6 +176,8 @@ def test_a_default_written_out_is_not_refused(tmp_path: Path) -> None:
         ("train: {batch_size: yes}\n", "provetune.yaml:5: train.batch_size: found true or false"),
         ("owner: &a [*a]\n", "provetune.yaml:5: owner: found a list of 1, wanted text"),
         ("owner: [\n", "provetune.yaml:6: not valid YAML: "),
+        ("train: {forgetting: kl, replay: a.jsonl}\n", "provetune.yaml:5: train: forgetting is kl and replay is given"),
+        ("train: {forgetting: {scale: 0}}\n", "provetune.yaml:5: train.forgetting.scale: found 0, wanted"),
     ],
 )
 def test_mistakes_name_line_and_key(tmp_path: Path, addition: str, expected: str) -> None:

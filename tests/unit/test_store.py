@@ -137,7 +137,7 @@ class TestAtomicWrites:
         write_atomic(file, "old")
         with pytest.raises(UnicodeEncodeError):
             write_atomic(file, "new \ud800")
-        assert file.read_text() == "old"
+        assert file.read_text() == "old" and [item.name for item in tmp_path.iterdir()] == ["a.json"], "nothing half takes up space"
 
     def test_no_partial_file_is_left(self, tmp_path: Path) -> None:
         write_atomic(tmp_path / "deep" / "a.json", "text")

@@ -6,7 +6,7 @@ from provetune.audit.inputs import AuditInput, counted, once, part_text
 from provetune.personal_data import find
 from provetune.records.data import Finding, Severity
 
-OPEN = frozenset({"email", "phone", "ip_address", "mac_address"})
+OPEN = frozenset({"email", "phone", "ip_address", "mac_address", "name", "place"})
 """Kinds that are often meant to be there, as in a signature: a warning. Numbers of cards, accounts and people block."""
 
 _ACTION = {

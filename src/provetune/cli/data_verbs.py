@@ -12,6 +12,7 @@ import typer
 from provetune.cli.compare import import_results, is_results
 from provetune.cli.session import Line, Session, shown_path
 from provetune.cli.verbs import app
+from provetune.errors import SpecError
 
 if TYPE_CHECKING:
     from provetune.workflow.exchange_prompts import PromptsExported
@@ -21,18 +22,26 @@ if TYPE_CHECKING:
 def export(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Examples in any format that is read; a folder; hf:owner/name; or a record with prompts.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Examples in any format that is read; a folder; hf:owner/name; a record with prompts; "
+            "or the word script: the training of the latest run as one plain script.",
+        ),
     ],
     to: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="FORMAT",
             help="chat, prompt-completion, preference, alpaca, sharegpt, csv, tsv, xlsx, parquet, datasets (a folder), "
             "label-studio, argilla, vertex or bedrock; "
             "of prompts: promptfoo or dspy.",
         ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write; a name in .json gets one list, not lines.")],
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write; a name in .json gets one list, not lines. For script: a folder."),
+    ] = None,
     source: Annotated[
         str, typer.Option("--from", metavar="FORMAT", help="Format of the examples; found by looking at them if not given.")
     ] = "auto",
@@ -46,6 +55,10 @@ def export(
     from provetune.workflow.exchange_prompts import WRITERS, export_prompts
 
     session = ctx.ensure_object(Session)
+    if file == Path("script") and to is None:
+        return _export_script(session, out or Path("training-script"), force=force)
+    if to is None or out is None:
+        raise SpecError(f"{file}: found no {'--to FORMAT' if to is None else '--out FILE'}, wanted both; see `provetune export --help`")
     if to in WRITERS:
         return _show_exported(session, export_prompts(file, to, out, prompt, force=force))
     named = {part: name for part, name in (("prompt", prompt), ("target", target)) if name is not None}
@@ -107,6 +120,19 @@ def _show_exported(session: Session, done: PromptsExported) -> None:
     lines: list[Line] = [(f"Wrote {shown_path(done.out)}: {', '.join(done.prompts)}, for {done.format}.", "bold")]
     lines += [(f"not written: {line}", "yellow") for line in done.left_out]
     session.result(lines, document=json.dumps(document, indent=2, ensure_ascii=False), essence=shown_path(done.out))
+
+
+def _export_script(session: Session, out: Path, *, force: bool) -> None:
+    from provetune.workflow.export_script import export_script
+    from provetune.workflow.project import open_project
+
+    done = export_script(open_project(session.folder, (), lambda *_: None), out, force=force)
+    document = {"schema": "provetune.export_script/1", **asdict(done), "script": str(done.script)}
+    lines: list[Line] = [
+        (f"Wrote {shown_path(done.script)}, which repeats the training ({done.method}), and its {done.rows:,} rows.", "bold"),
+        (f"To run it: python {shown_path(done.script)} (torch, transformers, peft and accelerate are all it needs).", ""),
+    ]
+    session.result(lines, document=json.dumps(document, indent=2, ensure_ascii=False), essence=shown_path(done.script))
 
 
 def _import_prompts(session: Session, tool: str, file: Path, name: str | None, force: bool) -> None:

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import signal
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -26,7 +27,15 @@ INTERRUPTED = 130
 _WITH_VALUE = ("-C", "--project", "--format")
 _FLAGS = ("--offline", "-v", "--verbose")
 _JOINED = ("--project=", "--format=")
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK = {
+    errno.ENOSPC: ("the disk is full", "Free some space"),
+    errno.EDQUOT: ("your quota of the disk is used up", "Free some space"),
+    errno.EFBIG: ("files may not grow this large here", "Raise the limit on file size (ulimit -f)"),
+    errno.EIO: ("the disk fails to read or write", "Check the disk"),
+    errno.EROFS: ("the file system is read-only", "Make it writable"),
+}
+"""What a disk can refuse, in words, and what mends it."""
+_DATABASE = ("disk is full", "readonly database", "disk I/O error", "unable to open database")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,14 +135,22 @@ def _crashed(session: Session, error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # `provetune ... | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
-        full = RunFailed(
-            f"{error.filename or session.folder}: the disk is full; state is saved. Free some space; the same command continues"
-        )
-        return session.refused(full)
+    refused = _refused_by_the_disk(error)
+    if refused is not None:
+        place, found, remedy = refused
+        return session.refused(RunFailed(f"{place or session.folder}: {found}; state is saved. {remedy}; the same command continues"))
     file = _crash_file(session.folder, "".join(traceback.format_exception(error)))
     message = f"this is a bug in provetune ({type(error).__name__}: {error}). Please report it with {file}; state is saved"
     return session.failed(type(error).__name__, message, 1)
+
+
+def _refused_by_the_disk(error: Exception) -> tuple[str | None, str, str] | None:
+    """(file, what was found, what mends it) where an error is the disk's."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return (error.filename, *_DISK[error.errno])
+    if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _DATABASE):
+        return None, str(error), "Free some space, or make the folder writable"
+    return None
 
 
 def _crash_file(folder: Path, text: str) -> Path:

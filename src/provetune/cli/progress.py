@@ -42,6 +42,8 @@ class Lines:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Say something if a further tenth is done."""
         now = self._now()
+        what, _, detail = what.partition(" | ")
+        detail = f"; {detail}" if detail else ""
         if what != self._what:
             self._what, self._since, self._said, self._first = what, now, now, done
             self._tenth = done * 10 // max(1, total)
@@ -51,10 +53,10 @@ class Lines:
             return
         self._tenth, self._said = done * 10 // max(1, total), now
         if done >= total:
-            self._write(f"{what}: done" if total <= 1 else f"{what}: 100 % ({total:,} of {total:,})")
+            self._write(f"{what}: done" if total <= 1 else f"{what}: 100 % ({total:,} of {total:,}){detail}")
             return
         left = (now - self._since) / (done - self._first) * (total - done)
-        self._write(f"{what}: {100 * done // total} % ({done:,} of {total:,}), about {duration_text(left)} left")
+        self._write(f"{what}: {100 * done // total} % ({done:,} of {total:,}), about {duration_text(left)} left{detail}")
 
 
 class Bars:
@@ -67,16 +69,18 @@ class Bars:
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
         times = (TimeElapsedColumn(), TextColumn("left:"), TimeRemainingColumn())
-        self._drawn = RichProgress(*columns, *times, console=Console(stderr=True))
+        detail = TextColumn("{task.fields[detail]}", markup=False)
+        self._drawn = RichProgress(*columns, *times, detail, console=Console(stderr=True))
         self._rows: dict[str, TaskID] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Move the bar of `what`."""
+        what, _, detail = what.partition(" | ")
         if not self._rows:
             self._drawn.start()
         if what not in self._rows:
-            self._rows[what] = self._drawn.add_task(what, total=total, completed=done)
-        self._drawn.update(self._rows[what], completed=done, total=total)
+            self._rows[what] = self._drawn.add_task(what, total=total, completed=done, detail="")
+        self._drawn.update(self._rows[what], completed=done, total=total, detail=detail)
 
     def stop(self) -> None:
         """Leave the bars as they are."""

@@ -224,13 +224,17 @@ def baseline(
 
 
 @app.command()
-def run(ctx: typer.Context, overrides: Overrides = None) -> None:
+def run(
+    ctx: typer.Context,
+    overrides: Overrides = None,
+    final: Annotated[bool, typer.Option("--final", help="With prove.folds: also train on all rows; nothing proves those weights.")] = False,
+) -> None:
     """The whole flow to the verdict: audit, split, prompts, training, proof, report. The same command continues it.
 
     Exit code 0 SHIP, 3 HOLD, 4 NOT ENOUGH EVIDENCE.
     """
     session = ctx.ensure_object(Session)
-    raise typer.Exit(_decided(session, overrides, train=True))
+    raise typer.Exit(_decided(session, overrides, train=True, final=final))
 
 
 @app.command()
@@ -245,6 +249,7 @@ def report(
     ctx: typer.Context,
     verify: Annotated[Path | None, typer.Option(metavar="EVIDENCE.json", help="Compute the decision again from this file alone.")] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show the report in the browser.")] = False,
+    redact: Annotated[bool, typer.Option("--redact", help="Write a copy of report and evidence without any text of a row.")] = False,
 ) -> None:
     """Where the latest report is; or, with --verify, whether an evidence file gives the decision that it states."""
     from provetune.cli.show import DECISION_CODES, verified_lines
@@ -261,6 +266,12 @@ def report(
     from provetune.cli.latest import latest_report
 
     found, evidence_file, outcome = latest_report(session.folder, lambda run: _rebuilt(session, run))
+    if redact:
+        from provetune.cli.progress import shown_progress
+        from provetune.workflow.redact import redact as redacted
+
+        with shown_progress(session.format) as progress:
+            found, evidence_file = redacted(_opened(session, session.folder, None, progress), evidence_file.parent)
     content = {
         "schema": "provetune.report/1",
         "report": str(found.resolve()),
@@ -346,17 +357,17 @@ def _opened(session: Session, folder: Path, overrides: list[str] | None, progres
     return open_project(folder, overrides or (), progress)
 
 
-def _outcome(session: Session, overrides: list[str] | None, *, train: bool) -> Outcome:
+def _outcome(session: Session, overrides: list[str] | None, *, train: bool, final: bool = False) -> Outcome:
     from provetune.cli.progress import shown_progress
     from provetune.workflow.run import run_project
 
     with shown_progress(session.format) as progress:
-        return run_project(_opened(session, session.folder, overrides, progress), train=train)
+        return run_project(_opened(session, session.folder, overrides, progress), train=train, final=final)
 
 
-def _decided(session: Session, overrides: list[str] | None, *, train: bool) -> int:
+def _decided(session: Session, overrides: list[str] | None, *, train: bool, final: bool = False) -> int:
     """Run, say the verdict, return its exit code."""
-    outcome = _outcome(session, overrides, train=train)
+    outcome = _outcome(session, overrides, train=train, final=final)
     from provetune.cli.show import DECISION_CODES, decision_lines
     from provetune.report.words import DECISION_WORDS
     from provetune.workflow.verify import read_evidence

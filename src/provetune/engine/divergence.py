@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,19 +13,10 @@ from provetune.engine.head import Head
 from provetune.engine.likelihood import PACK_TOKENS
 from provetune.engine.loss import CHUNK_ELEMENTS
 from provetune.engine.packing import Group, Pack, PackSettings, pack_rows, rows_of
+from provetune.engine.pull import base_of
 from provetune.protocols import TokenDivergence
 
 Logits = Callable[[slice], torch.Tensor]
-
-
-@contextmanager
-def base_of(model: Any, base: Any = None) -> Iterator[Any]:
-    """`base`, or the model itself with its adapter switched off."""
-    if base is not None:
-        yield base
-        return
-    with model.disable_adapter():
-        yield model
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from provetune.engine.head import Head
 from provetune.engine.loss import Teacher, labelled_cross_entropy
 from provetune.engine.packing import Group, Pack, PackSettings, pack_rows
 from provetune.engine.padded import padded_loss
+from provetune.engine.pull import Pull, base_of
 from provetune.errors import Notice
 
 
@@ -31,17 +31,6 @@ def attention(model: Any, name: str) -> Iterator[None]:
         yield
     finally:
         config._attn_implementation = before
-
-
-@dataclass(frozen=True)
-class Pull:
-    """Holds the model near its base: `weight` times KL(base || model) at every label.
-
-    `base` None: the model itself with its adapter switched off, so that no second model is in memory.
-    """
-
-    weight: float
-    base: Any = None
 
 
 def hidden_states(model: Any, rows: Sequence[TokenRow], pack: Pack) -> torch.Tensor:
@@ -74,23 +63,14 @@ def supervised(rows: Sequence[TokenRow], pack: Pack) -> tuple[torch.Tensor, torc
 
 
 def pack_loss(model: Any, rows: Sequence[TokenRow], pack: Pack, divisor: float, pull: Pull | None = None) -> torch.Tensor:
-    """Sum of the labelled tokens' negative log-likelihood (nats) over `divisor`, differentiable; with `pull` its term is added."""
+    """Sum of the labelled tokens' negative log-likelihood (nats) over `divisor`, differentiable; with `pull` its term instead."""
     places, targets = (x.to(model.device) for x in supervised(rows, pack))
     picked = hidden_states(model, rows, pack).index_select(0, places)
     teacher = None
     if pull is not None:
-        with torch.no_grad(), _base(model, pull) as base:
+        with torch.no_grad(), base_of(model, pull.base) as base:
             teacher = Teacher(hidden_states(base, rows, pack).index_select(0, places), Head.of(base), pull.weight)
     return labelled_cross_entropy(picked, Head.of(model), targets, divisor, teacher)
-
-
-@contextmanager
-def _base(model: Any, pull: Pull) -> Iterator[Any]:
-    if pull.base is not None:
-        yield pull.base
-        return
-    with model.disable_adapter():
-        yield model
 
 
 @torch.no_grad()

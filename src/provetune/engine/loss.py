@@ -1,4 +1,4 @@
-"""Cross-entropy at labelled tokens, without the tensor of all logits; on wish with a pull towards the base model.
+"""Cross-entropy at labelled tokens, without the tensor of all logits; or, with a teacher, the divergence from the base model there.
 
 The gradient is computed chunk by chunk in the forward pass (as the divisor, the number of labelled
 tokens of the whole optimizer step, is known beforehand), so only the gradient of the hidden states is
@@ -20,7 +20,7 @@ CHUNK_ELEMENTS = 2**22
 
 @dataclass(frozen=True)
 class Teacher:
-    """What the model is held to: the base's hidden states `[N, H]` at the same places, its head, and the weight of the term."""
+    """What the model is held to: the base's hidden states `[N, H]` at the same places, its head, and the weight of the divergence."""
 
     hidden: torch.Tensor
     head: Head
@@ -78,19 +78,16 @@ def _chunk(hidden: torch.Tensor, head: Head, work: _Work, part: slice, wants_gra
     p = torch.softmax(z, dim=-1, dtype=torch.float32)
     # the largest probability is 1 / sum(exp(z - max)): log-sum-exp without a second pass of exp
     lse = z.amax(-1).float() - p.amax(-1).log()
-    loss = (lse - z.gather(1, t)[:, 0].float()).sum()
-    teacher = work.teacher
-    pull = 0.0
-    if teacher is not None:
-        pull = teacher.weight
+    if (teacher := work.teacher) is not None:
         wanted = torch.log_softmax(teacher.head.logits(teacher.hidden[part]).float(), dim=-1)
         q = wanted.exp()
-        loss = loss + pull * (q * (wanted - z.float() + lse[:, None])).sum()
+        loss = teacher.weight * (q * (wanted - z.float() + lse[:, None])).sum()
+        p.sub_(q).mul_(teacher.weight)
+    else:
+        loss = (lse - z.gather(1, t)[:, 0].float()).sum()
+        p.scatter_add_(1, t, torch.full_like(t, -1, dtype=p.dtype))
     if not wants_gradient:
         return loss, None
-    if teacher is not None:  # of KL(base || model): p - q
-        p.mul_(1 + pull).sub_(q, alpha=pull)
-    p.scatter_add_(1, t, torch.full_like(t, -1, dtype=p.dtype))
     if head.cap is not None:
         p.mul_(1 - (z.float() / head.cap) ** 2)
     return loss, p.mul_(head.scale / work.divisor).to(hidden.dtype)
@@ -101,9 +98,9 @@ def labelled_cross_entropy(
 ) -> torch.Tensor:
     """Sum of -log p(target) over rows, divided by `divisor`; a float32 scalar, in nats.
 
-    Shapes: hidden `[N, H]`, targets `[N]`. With a teacher its weight times KL(base || model) is added at every row
-    (Hinton et al. 2015, arXiv 1503.02531, at temperature 1). Products run in the dtype of `hidden` (of autocast where
-    that is on), the softmax in float32.
+    Shapes: hidden `[N, H]`, targets `[N]`. With a teacher it is its weight times KL(base || model) at every row instead
+    (Hinton et al. 2015, arXiv 1503.02531, at temperature 1), and the targets do not matter. Products run in the dtype of `hidden` (of
+    autocast where that is on), the softmax in float32.
     """
     if torch.is_autocast_enabled(hidden.device.type):
         hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))

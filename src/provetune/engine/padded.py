@@ -10,13 +10,14 @@ from transformers import DynamicCache
 
 from provetune.chat import TokenRow
 from provetune.engine.packing import Pack, rows_of
+from provetune.engine.pull import Pull, base_of
 from provetune.engine.writing import Rules, Writer, Written, choose
 
 BATCH_TOKENS, BATCH_ROWS = 4096, 64
 
 
-def padded_loss(model: Any, rows: Sequence[TokenRow], pack: Pack, divisor: float) -> torch.Tensor:
-    """Sum of the labelled tokens' negative log-likelihood (nats) over `divisor`, differentiable."""
+def padded_loss(model: Any, rows: Sequence[TokenRow], pack: Pack, divisor: float, pull: Pull | None = None) -> torch.Tensor:
+    """Sum of the labelled tokens' negative log-likelihood (nats) over `divisor`, differentiable; with `pull` its term instead."""
     together = [rows[row] for row in rows_of(pack)]
     ids = torch.zeros(len(together), max(map(len, together)), dtype=torch.long)
     real, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
@@ -24,10 +25,14 @@ def padded_loss(model: Any, rows: Sequence[TokenRow], pack: Pack, divisor: float
         tokens = torch.from_numpy(row.ids)
         ids[place, : len(row)], real[place, : len(row)] = tokens, 1
         labels[place, 1 : len(row)] = tokens[1:].masked_fill(~torch.from_numpy(row.labelled[1:]), -100)
-    logits = model(input_ids=ids.to(model.device), attention_mask=real.to(model.device), use_cache=False).logits
+    inputs = {"input_ids": ids.to(model.device), "attention_mask": real.to(model.device), "use_cache": False}
     at = labels[:, 1:] >= 0
-    kept, wanted = logits[:, :-1][at.to(model.device)].float(), labels[:, 1:][at].to(model.device)
-    return torch.nn.functional.cross_entropy(kept, wanted, reduction="sum") / divisor
+    kept = model(**inputs).logits[:, :-1][at.to(model.device)].float()
+    if pull is None:
+        return torch.nn.functional.cross_entropy(kept, labels[:, 1:][at].to(model.device), reduction="sum") / divisor
+    with torch.no_grad(), base_of(model, pull.base) as base:
+        before = base(**inputs).logits[:, :-1][at.to(model.device)].float().log_softmax(-1)
+    return pull.weight * torch.nn.functional.kl_div(kept.log_softmax(-1), before, reduction="sum", log_target=True) / divisor
 
 
 def batches(lengths: Sequence[int]) -> list[list[int]]:

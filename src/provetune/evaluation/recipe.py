@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from provetune.errors import EvidenceError
 from provetune.metrics import metric_named
-from provetune.records.evaluation import Evaluation
-from provetune.scoring import group_numbers, measure_of
+from provetune.records.evaluation import Comparison, Evaluation
+from provetune.scoring import estimate_of, group_numbers, measure_of
 from provetune.stats.estimate import Estimate
 from provetune.stats.folds import fold_difference
 from provetune.stats.seeds import SeedSpread, seed_spread
@@ -39,6 +40,37 @@ def over_folds(candidate: Evaluation, baseline: Evaluation, fold_of: Mapping[str
     folds = np.array([fold_of[name] for name in _measured_ids([candidate, baseline], metric)], dtype=np.int64)
     bounds = measure_of(metric_named(metric)).difference_bounds
     return fold_difference(differences[0], folds, group_numbers(groups), confidence, bounds=bounds)
+
+
+def compare_over_folds(
+    candidate: Evaluation, baseline: Evaluation, fold_of: Mapping[str, int], metric: str, confidence: float
+) -> Comparison:
+    """`over_folds` as a comparison: the interval decides, there is no p-value. EvidenceError as there."""
+    differences, _ = _differences([candidate], baseline, metric)
+    return Comparison(
+        candidate=candidate.candidate.name,
+        baseline=baseline.candidate.name,
+        metric=metric,
+        difference=over_folds(candidate, baseline, fold_of, metric, confidence),
+        p_value=None,
+        p_method="none over folds",
+        wins=int((differences > 0).sum()),
+        ties=int((differences == 0).sum()),
+        losses=int((differences < 0).sum()),
+    )
+
+
+def summary_over_folds(evaluation: Evaluation, fold_of: Mapping[str, int], metric: str, confidence: float) -> Estimate:
+    """The metric's out-of-fold value; without an interval where it is no mean of scores of examples."""
+    rule = metric_named(metric)
+    if rule.kind == "corpus":
+        value = estimate_of(evaluation, metric, confidence)
+        return replace(value, low=None, high=None, method="value only, over folds")
+    rows = zip(evaluation.example_ids, evaluation.group_ids, evaluation.observations[metric], strict=True)
+    kept = [(name, group, row[0]) for name, group, row in rows if row is not None]
+    folds = np.array([fold_of[name] for name, _, _ in kept], dtype=np.int64)
+    scores, groups = np.array([score for _, _, score in kept]), group_numbers([group for _, group, _ in kept])
+    return fold_difference(scores, folds, groups, confidence, bounds=rule.bounds)
 
 
 def _differences(candidates: Sequence[Evaluation], baseline: Evaluation, metric: str) -> tuple[FloatArray, list[str]]:

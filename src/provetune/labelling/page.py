@@ -153,10 +153,12 @@ class _Page:
         row, last = self.work.next_row(held), self.work.last(held)
         shown = {"progress": self.work.progress(held), "last": last, "guideline": self.guideline, "alert": alert}
         if row is None:
-            found = agreement(self.work.rows, held, 0, self.work.labels, self.work.scale)
+            found = None if self.work.keys else agreement(self.work.rows, held, 0, self.work.labels, self.work.scale)
             return self._render("done.html.jinja", status, agreement=found, **shown)
         opinions = self.work.opinions(row, held)
-        limits = {"keys": KEYS, "longest_answer": LONGEST_ANSWER, "longest_comment": LONGEST_COMMENT}
+        own_keys = self.work.keys or tuple(str(place) for place in range(1, len(self.work.labels) + 1))
+        asked = {"keys": KEYS, "own_keys": own_keys, "question": self.work.question}
+        limits = {**asked, "longest_answer": LONGEST_ANSWER, "longest_comment": LONGEST_COMMENT}
         return self._render("row.html.jinja", status, row=row, labels=self.work.labels, opinions=opinions, typed=typed, **shown, **limits)
 
     def _render(self, template: str, status: int, **shown: Any) -> Response:

@@ -42,7 +42,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Round:
-    """A queue, the annotator who works through it, and the log. `labels` is empty where answers are free text."""
+    """A queue, the annotator who works through it, and the log. `labels` is empty where answers are free text.
+
+    With `keys`, one for each label, the round compares without names: what the others said is not shown.
+    """
 
     rows: Mapping[str, Row]
     queue: LabelQueue
@@ -51,6 +54,8 @@ class Round:
     guideline: Guideline
     log: VoteLog
     scale: Scale = "nominal"
+    keys: tuple[str, ...] = ()
+    question: str = "Which label fits?"
 
     def held(self) -> Standing:
         """What stands now, with the votes of annotators who are at work elsewhere."""

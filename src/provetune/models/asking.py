@@ -119,4 +119,4 @@ def _content_free(example: Example, text: str) -> Example:
 def _chosen(settings: GenerationSettings, found: Likelihoods, chances: Sequence[float]) -> Completion:
     if not chances:
         return Completion(None, found.prompt_tokens, 0, False, found.error)
-    return Completion(settings.choices[int(np.argmax(chances))], found.prompt_tokens, 0, True)
+    return Completion(settings.choices[int(np.argmax(chances))], found.prompt_tokens, 0, True, kept=found.kept)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provetune.chat import encode_training
-from provetune.engine.divergence import base_of, row_divergence
+from provetune.engine.divergence import row_divergence
+from provetune.engine.pull import base_of
 from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.protocols import Completion, Likelihoods, Progress, Speaker, TokenDivergence, Tokenizer
 from provetune.records.candidate import GenerationSettings

@@ -12,7 +12,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ class ResponseCache:
             for key in keys:
                 row = connection.execute("SELECT completion FROM responses WHERE key = ?", (key,)).fetchone()
                 with suppress(TypeError, ValueError):  # no row, or one that is not ours: asked again
-                    found[key] = Completion(**json.loads(row[0]))
+                    found[key] = replace(Completion(**json.loads(row[0])), kept=True)
             return found
 
         return self._with_file(look_up, {})
@@ -125,6 +125,11 @@ class CachedGenerator:
         self.asked = 0
         self.answered_from_cache = 0
 
+    def afresh(self) -> CachedGenerator:
+        """The same generator, whose answers are kept apart from those that it gave before: asking twice shows what chance changes."""
+        apart = replace(self._identity, template=f"{self._identity.template} once more")
+        return CachedGenerator(self._generator, self._cache, apart)
+
     def generate(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings, progress: Progress) -> list[Completion]:
         """One completion per prompt, in order; progress counts those that are known as done."""
 
@@ -193,7 +198,7 @@ def _as_completion(found: Likelihoods) -> Completion:
 
 def _as_likelihoods(kept: Completion) -> Likelihoods:
     nats, tokens = (None, ()) if kept.text is None else map(tuple, json.loads(kept.text))
-    return Likelihoods(nats, tokens or (), kept.prompt_tokens, kept.error)
+    return Likelihoods(nats, tokens or (), kept.prompt_tokens, kept.error, kept.kept)
 
 
 def _part(progress: Progress, before: int, total: int) -> Progress:

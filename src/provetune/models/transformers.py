@@ -23,24 +23,29 @@ from provetune.engine.likelihood import row_nats
 from provetune.engine.sampling import Sampling
 from provetune.engine.writing import Rules
 from provetune.errors import ModelError
+from provetune.models.quantized import is_quantized, nf4, same_numbers_everywhere
 from provetune.protocols import Completion, Likelihoods, Progress, Tokenizer
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
 
-def load_model(folder: Path, adapter: Path | None = None, *, dtype: torch.dtype | None = None) -> Any:
+def load_model(folder: Path, adapter: Path | None = None, *, dtype: torch.dtype | None = None, quantized: bool = False) -> Any:
     """The model in `dtype`; where none is given, in float32 on a CPU and in its own dtype on a GPU.
 
-    `adapter` is a PEFT folder (safetensors only); its weights are float32 beside a bfloat16 base, too. Raises ModelError.
+    `adapter` is a PEFT folder (safetensors only); its weights are float32 beside a bfloat16 base, too. With `quantized`, or with an
+    adapter that was trained so, the linear layers of the base are in four bits. Raises ModelError.
     """
     disable_progress_bar()  # ours shows what is under way; a second bar would tear it
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wanted = dtype or (torch.float32 if device == "cpu" else "auto")
+    fewer_bits = nf4() if quantized or is_quantized(adapter) else None
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=wanted, use_safetensors=True, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=wanted, use_safetensors=True, trust_remote_code=False, quantization_config=fewer_bits
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: the model could not be loaded ({error})") from error
-    model = model.to(device)
+    model = model.to(device) if fewer_bits is None else same_numbers_everywhere(model)
     if adapter is not None:
         model = PeftModel.from_pretrained(model, str(adapter))
     return model.eval()
@@ -105,11 +110,14 @@ class TransformersGenerator:
         row = encode_training(turns, self.tokenizer)
         return [int(token) for token in row.ids[row.labelled]]
 
+    def _written(self, text: str) -> list[int]:
+        return [token for token in self._turn(text) if token not in self.tokenizer.stop_ids]
+
     def _rules(self, settings: GenerationSettings) -> Rules:
         return Rules(
             self.tokenizer.stop_ids,
             settings.max_new_tokens,
-            choice_tree([self.tokenizer.encode(text) for text in settings.choices]) if settings.choices else None,
+            choice_tree([self._written(text) for text in settings.choices]) if settings.choices else None,
             Grammar(self._vocabulary, settings.json_schema) if settings.json_schema is not None else None,
             Sampling(settings.temperature, settings.top_p, settings.seed) if settings.temperature > 0 else None,
         )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 
-from provetune.errors import DataError, HardwareTooSmall, SpecError
+from provetune.errors import DataError, HardwareTooSmall
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
-from provetune.planning.memory import TunedBy, fits, trainable_parameters, training_memory
+from provetune.planning.memory import PREFERENCE, fits, trainable_parameters, training_memory
 from provetune.planning.price import offers, training_cost
 from provetune.planning.request import PlanRequest
 from provetune.planning.time import flops_per_token, training_hours
 from provetune.pricing import as_of
-from provetune.records.candidate import Plan, PlanOption
+from provetune.records.candidate import Method, Plan, PlanOption
 from provetune.stats.estimate import Estimate
 from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 
@@ -29,12 +30,18 @@ def plan(request: PlanRequest) -> Plan:
     """Decide what will be tried, and say why.
 
     `train.method: auto` chooses each of LoRA and full tuning that fits and that the budget still pays for, quickest
-    first. Raises HardwareTooSmall where none fits the memory or the budget pays for not even one epoch; DataError
-    without training rows; SpecError on a method that this version does not have.
+    first, and QLoRA only where LoRA does not fit: it is slower. Raises HardwareTooSmall where none fits the memory or the budget pays for
+    not even one epoch; DataError without training rows, or without pairs of answers for DPO and ORPO.
     """
     if not request.row_lengths:
         raise DataError("no training rows are left; see 'provetune audit'")
-    drafts = [_draft(request, method) for method in _methods(request)]
+    method = request.train.method
+    if method in PREFERENCE and not request.pairs:
+        raise DataError(f"train.method is {method}, but no training row has a rejected answer; use preference data, or another method")
+    named: tuple[Method, ...] = ("lora", "full") if method == "auto" else (method,)
+    drafts = [_draft(request, one) for one in named]
+    if method == "auto" and drafts[0].option.fits == "does not fit":
+        drafts.append(_draft(request, "qlora"))
     possible = [draft for draft in drafts if not draft.obstacle]
     if not possible:
         reasons = "; ".join(f"{draft.option.method}: {draft.obstacle}" for draft in drafts)
@@ -57,16 +64,6 @@ def plan(request: PlanRequest) -> Plan:
     )
 
 
-def _methods(request: PlanRequest) -> tuple[TunedBy, ...]:
-    match request.train.method:
-        case "auto":
-            return ("lora", "full")
-        case "lora" | "full" as named:
-            return (named,)
-        case other:
-            raise SpecError(f"train.method: {other!r} is not available in this version; use auto, lora or full")
-
-
 def _hardware(request: PlanRequest) -> str:
     return f"{request.hardware.name} ({request.hardware.kind}, {request.hardware.memory_gib:.1f} GiB)"
 
@@ -79,7 +76,7 @@ def _tokens(request: PlanRequest, values: Hyperparameters) -> int:
     return sum(_kept(request, values))
 
 
-def _draft(request: PlanRequest, method: TunedBy) -> _Draft:
+def _draft(request: PlanRequest, method: Method) -> _Draft:
     values, why = choose_hyperparameters(request, method)
     lengths = _kept(request, values)
     if not lengths:
@@ -107,6 +104,11 @@ def _draft(request: PlanRequest, method: TunedBy) -> _Draft:
 def _obstacle(request: PlanRequest, option: PlanOption, hours: Estimate, usd: Estimate) -> str:
     """Why the method cannot be trained, judged by the lucky ends of one epoch's `hours` and `usd`; empty where it can."""
     budget, available = request.budget, request.hardware.memory_gib
+    package, extra = {"qlora": ("bitsandbytes", "qlora"), "dpo": ("trl", "preference"), "orpo": ("trl", "preference")}.get(
+        option.method, ("", "")
+    )
+    if package and find_spec(package) is None:
+        return f"{package} is not installed; run `pip install 'provetune[{extra}]'`"
     if option.fits == "does not fit":
         return f"needs about {option.memory_gib.value:.1f} GiB, {available:.1f} GiB are there"
     if budget.max_hours is not None and hours.low is not None and hours.low > budget.max_hours:

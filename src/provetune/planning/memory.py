@@ -12,10 +12,12 @@ from typing import Literal
 
 from provetune.errors import SpecError
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
+from provetune.records.candidate import Method
 from provetune.stats.estimate import Estimate
 
 Precision = Literal["fp32", "bf16"]
-TunedBy = Literal["full", "lora"]
+PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
+"""Methods that learn from pairs of answers, one pair at a time through the model."""
 
 BYTES_PER_WEIGHT = {
     "fp32": 4.0,
@@ -75,15 +77,19 @@ def _adapted(shape: ModelShape, targets: str) -> list[str]:
     return names
 
 
-def state_bytes(parameters: int, trained: int, *, method: TunedBy, precision: Precision) -> float:
-    """Weights, gradients, AdamW's states and the best weights so far; under bf16 also the cast weights."""
-    frozen = parameters if method == "lora" else 0
+def state_bytes(parameters: int, trained: int, *, method: Method, precision: Precision, quantized: int = 0) -> float:
+    """Weights, gradients, AdamW's states and the best weights so far; under bf16 also the cast weights.
+
+    `quantized` of the parameters are kept in four bits; what one of their layers is unfolded to is not counted.
+    """
+    frozen = 0 if method == "full" else parameters - quantized
     best_copy = BYTES_PER_WEIGHT["fp32"] * trained
     cast = BYTES_PER_WEIGHT["bf16"] * (frozen + trained) if precision == "bf16" else 0.0
-    return BYTES_PER_WEIGHT["fp32"] * frozen + BYTES_PER_TRAINED["fp32"] * trained + best_copy + cast
+    folded = BYTES_PER_WEIGHT["nf4-dq"] * quantized
+    return BYTES_PER_WEIGHT["fp32"] * frozen + folded + BYTES_PER_TRAINED["fp32"] * trained + best_copy + cast
 
 
-def activation_bytes(shape: ModelShape, tokens: int, *, method: TunedBy, precision: Precision, adapted_inputs: int = 0) -> float:
+def activation_bytes(shape: ModelShape, tokens: int, *, method: Method, precision: Precision, adapted_inputs: int = 0) -> float:
     """What the forward pass of one pack keeps for the backward pass, all layers and the last norm; loss not included.
 
     Per token and layer: two norms (input and normalised value in 32 bits; under bf16 a copy for each of the three and
@@ -97,14 +103,18 @@ def activation_bytes(shape: ModelShape, tokens: int, *, method: TunedBy, precisi
     read = width * (3 + shape.mlp_matrices - 1) * shape.hidden if precision == "bf16" else 0.0
     attention = width * 2 * (shape.heads + shape.kv_heads) * shape.head_dim + 4 * shape.heads
     mlp = width * (4 if shape.mlp_matrices == 3 else 2) * shape.mlp
-    adapters = width * adapted_inputs if method == "lora" and precision == "bf16" else 0.0
+    adapters = width * adapted_inputs if method != "full" and precision == "bf16" else 0.0
     return tokens * (shape.layers * (2 * norm + read + attention + mlp + adapters) + norm)
 
 
-def loss_bytes(shape: ModelShape, tokens: int, *, method: TunedBy) -> float:
-    """Logits, probabilities and their gradient of one chunk, hidden states; for full tuning the head's gradient."""
+def loss_bytes(shape: ModelShape, tokens: int, *, method: Method) -> float:
+    """Logits, probabilities and their gradient of one chunk, hidden states; for full tuning the head's gradient.
+
+    Preference methods hold the logits of all tokens.
+    """
     head = 2 * 4 * shape.head_parameters if method == "full" else 0
-    return 3 * 4 * min(LOSS_CHUNK, max(tokens, 1) * shape.vocabulary) + 2 * 4 * tokens * shape.hidden + head
+    logits = max(tokens, 1) * shape.vocabulary
+    return 3 * 4 * (logits if method in PREFERENCE else min(LOSS_CHUNK, logits)) + 2 * 4 * tokens * shape.hidden + head
 
 
 def pack_tokens(longest: int, batch_size: int) -> int:
@@ -116,23 +126,26 @@ def pack_tokens(longest: int, batch_size: int) -> int:
     return min(PACK_TOKENS + longest, longest * batch_size)
 
 
-def trainable_parameters(request: PlanRequest, method: TunedBy) -> int:
+def trainable_parameters(request: PlanRequest, method: Method) -> int:
     """Parameters that the method trains."""
     lora = request.train.lora
     return request.model.parameters if method == "full" else lora_parameters(request.shape, lora.r, lora.targets)
 
 
-def training_memory(request: PlanRequest, method: TunedBy, *, longest: int, batch_size: int) -> tuple[Estimate, float]:
+def training_memory(request: PlanRequest, method: Method, *, longest: int, batch_size: int) -> tuple[Estimate, float]:
     """Peak memory in GiB with rows of up to `longest` tokens, and its 90th percentile, by which "fits" is judged.
 
     On a CPU the precision is chosen when training starts, so the larger of both is taken.
     """
     shape, trained = request.shape, trainable_parameters(request, method)
-    tokens, on_cpu = pack_tokens(longest, batch_size), request.hardware.kind == "cpu"
+    tokens, on_cpu = 2 * longest if method in PREFERENCE else pack_tokens(longest, batch_size), request.hardware.kind == "cpu"
+    quantized = shape.linear_parameters if method == "qlora" else 0
+    unfolded = 4 * max(ins * outs for ins, outs in shape.linear_layers.values()) if quantized else 0
     precisions: tuple[Precision, ...] = ("fp32", "bf16") if on_cpu else ("bf16",)
     inputs = sum(shape.linear_layers[name][0] for name in _adapted(shape, request.train.lora.targets))
     allocated = max(
-        state_bytes(request.model.parameters, trained, method=method, precision=precision)
+        state_bytes(request.model.parameters, trained, method=method, precision=precision, quantized=quantized)
+        + unfolded
         + activation_bytes(shape, tokens, method=method, precision=precision, adapted_inputs=inputs)
         + loss_bytes(shape, tokens, method=method)
         for precision in precisions
@@ -143,8 +156,8 @@ def training_memory(request: PlanRequest, method: TunedBy, *, longest: int, batc
     return Estimate(gib * stratum.p50, gib * stratum.p05, gib * stratum.p95, stratum.runs, 0.9, text), gib * stratum.p90
 
 
-def _stratum(method: TunedBy, hardware: Hardware) -> tuple[Stratum, str]:
-    if hardware.kind == "gpu" and method == "lora":
+def _stratum(method: Method, hardware: Hardware) -> tuple[Stratum, str]:
+    if hardware.kind == "gpu" and method != "full":
         return NO_CHECKPOINTING, f"stratum '{NO_CHECKPOINTING.name}'"
     if hardware.kind == "gpu":
         return FULL_TUNING, f"stratum '{FULL_TUNING.name}'"

@@ -70,7 +70,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """`row_lengths`: tokens of each training row, under the model's own tokenizer and template."""
+    """`row_lengths`: tokens of each training row, under the model's own tokenizer and template; `pairs`: rows with a rejected answer."""
 
     model: ModelRef
     shape: ModelShape
@@ -79,3 +79,4 @@ class PlanRequest:
     row_lengths: Sequence[int]
     test_rows: int
     hardware: Hardware
+    pairs: int = 0

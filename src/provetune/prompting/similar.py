@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from provetune.errors import SpecError
+from provetune.models.responses import CachedGenerator
 from provetune.prompting.strategies import shot_tokens
 from provetune.protocols import Completion, Embedder, Generator, Likelihoods, Progress, Tokenizer, likelihood_of
 from provetune.records.candidate import GenerationSettings, Prompt, SimilarShots
@@ -30,6 +31,11 @@ class WithShots:
         self._pool_sha256: str | None = None
         self._vectors = np.zeros((0, 0), dtype=np.float32)
         self._grams: dict[int, frozenset[int]] = {}
+
+    def afresh(self) -> WithShots:
+        """The same with a generator that does not read what it answered before."""
+        inner = self._generator.afresh() if isinstance(self._generator, CachedGenerator) else self._generator
+        return WithShots(inner, self._pool, self._embedder, self._tokenizer)
 
     def generate(self, prompts: Sequence[Sequence[Message]], settings: GenerationSettings, progress: Progress) -> list[Completion]:
         """Ask the generator."""

@@ -17,7 +17,7 @@ Decoding = Literal["free", "constrained", "scored"]
 Pick = Literal["balanced", "random", "diverse", "similar"]
 Calibration = Literal["none", "contextual", "batch"]
 CandidateKind = Literal["prompt", "adapter", "full", "linear", "endpoint", "recorded"]
-Method = Literal["full", "lora", "qlora"]
+Method = Literal["full", "lora", "qlora", "dpo", "orpo"]
 
 
 def strategy_name(name: str) -> str:
@@ -125,7 +125,10 @@ class Prompt(Frozen):
 
 
 class Candidate(Record):
-    """Anything that writes completions for examples and can be measured."""
+    """Anything that writes completions for examples and can be measured.
+
+    Where its texts were hidden, `hidden_key` is the fingerprint that it had before.
+    """
 
     SCHEMA: ClassVar[str] = "candidate/1"
     name: str
@@ -135,11 +138,12 @@ class Candidate(Record):
     model: ModelRef | None = None
     weights_folder: str | None = None
     weights_sha256: str | None = None
+    hidden_key: str = Field(default="", exclude_if=lambda value: value == "")
 
     @property
     def fingerprint(self) -> str:
         """Hash of what it is; where its weights lie does not matter."""
-        return fingerprint({"schema": self.SCHEMA, "content": self.model_dump(mode="json", exclude={"weights_folder"})})
+        return self.hidden_key or fingerprint({"schema": self.SCHEMA, "content": self.model_dump(mode="json", exclude={"weights_folder"})})
 
 
 class PlanOption(Frozen):
@@ -188,7 +192,13 @@ class ValidationScore(Frozen):
 
 
 class TrainingRun(Record):
-    """How one tuned candidate came about."""
+    """How one tuned candidate came about.
+
+    `beside` counts the texts for training beside the rows by where they are from, `beside_left_out` those of them that were not
+    used by reason, `rewritten` what became of targets that
+    another model was to write; `scale` is the share of the way from the base that was kept. `generalisation_gap` is validation minus
+    training loss of the kept weights, `memorising` the warning where they know their rows by heart.
+    """
 
     SCHEMA: ClassVar[str] = "training_run/1"
     method: Method
@@ -212,3 +222,9 @@ class TrainingRun(Record):
     rows_left_out: int
     measured_choices: dict[str, str | int | float | bool] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
+    beside: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    beside_left_out: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    rewritten: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    scale: float = Field(default=1.0, exclude_if=lambda value: value == 1)
+    generalisation_gap: Estimate | None = Field(default=None, exclude_if=lambda value: value is None)
+    memorising: str = Field(default="", exclude_if=lambda value: not value)

@@ -7,9 +7,13 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from provetune.records.base import Frozen, Record
+from provetune.records.blind_votes import VoteReport
 from provetune.records.candidate import Candidate
 from provetune.records.data import Outcome as Outcome
+from provetune.records.fairness import FairnessReport
+from provetune.records.folds import FoldReport
 from provetune.records.retention import RetentionReport
+from provetune.records.roi import ReturnReport
 from provetune.stats.estimate import Estimate
 
 Part = Literal["validation", "test"]
@@ -37,7 +41,8 @@ class Evaluation(Record):
 
     `observations[metric]` holds one row of numbers per example, or None where the example was not measured; a metric's
     aggregate is a function of these rows alone. `label_prior` is what calibrated probabilities of the labels were divided by (its mean
-    over the rows where each has its own), `shots_left_out` counts over all rows the shots of their own that found no room.
+    over the rows where each has its own), `shots_left_out` counts over all rows the shots of their own that found no room, `kept` the
+    completions that were there from before and took none of the `seconds`.
     """
 
     SCHEMA: ClassVar[str] = "evaluation/1"
@@ -56,6 +61,7 @@ class Evaluation(Record):
     completion_tokens: int
     label_prior: tuple[float, ...] = Field(default=(), exclude_if=lambda value: value == ())
     shots_left_out: int = Field(default=0, exclude_if=lambda value: value == 0)
+    kept: int = Field(default=0, exclude_if=lambda value: value == 0)
 
 
 class Comparison(Frozen):
@@ -73,7 +79,10 @@ class Comparison(Frozen):
 
 
 class GateRule(Frozen):
-    """One condition, fixed before training; with a `panel` (a retention suite) `metric` names its skill and `baseline` the base model."""
+    """One condition, fixed before training.
+
+    With a `panel` (a retention suite, or one of a FairnessReport) `metric` names its skill or its panel's name and `baseline` the base.
+    """
 
     name: str
     kind: RuleKind
@@ -120,6 +129,25 @@ class Decision(Record):
     confidence: float
 
 
+class SpreadAgainst(Frozen):
+    """Difference to one baseline: of the recipe (for new seeds and examples), of each seed, and its standard deviation between seeds."""
+
+    baseline: str
+    recipe: Estimate
+    of_each_seed: tuple[float, ...]
+    between_seeds: float
+
+
+class SeedReport(Record):
+    """Trainings that differ by their seed alone, each on the test split as it was tuned; beside the verdict, deciding nothing."""
+
+    SCHEMA: ClassVar[str] = "seeds/1"
+    metric: str
+    seeds: tuple[int, ...]
+    evaluations: tuple[Evaluation, ...]
+    against: tuple[SpreadAgainst, ...]
+
+
 class Evidence(Record):
     """All that is needed to compute the decision again, in one file.
 
@@ -142,4 +170,9 @@ class Evidence(Record):
     decision: Decision
     records: dict[str, str] = Field(default_factory=dict)
     retention: RetentionReport | None = Field(default=None, exclude_if=lambda value: value is None)
+    fairness: FairnessReport | None = Field(default=None, exclude_if=lambda value: value is None)
+    seeds: SeedReport | None = Field(default=None, exclude_if=lambda value: value is None)
+    folds: FoldReport | None = Field(default=None, exclude_if=lambda value: value is None)
+    human: VoteReport | None = Field(default=None, exclude_if=lambda value: value is None)
+    roi: ReturnReport | None = Field(default=None, exclude_if=lambda value: value is None)
     prompts_tried: dict[str, int] = Field(default_factory=dict, exclude_if=lambda value: value == {})

@@ -11,8 +11,11 @@ from provetune.records.curve import LearningCurve
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.endpoint import EndpointUse
 from provetune.records.evaluation import Comparison, Evaluation, Evidence
+from provetune.records.forgetting import ForgettingReport
 from provetune.records.prompt_search import PromptSearch
 from provetune.records.provenance import Provenance
+from provetune.records.robustness import RobustnessReport
+from provetune.records.tuning_search import TuningSearch
 from provetune.stats.estimate import Estimate
 
 NOT_MEASURED = Estimate(None, None, None, 0, 0.95, "not measured")
@@ -33,7 +36,10 @@ class ReportInputs:
     curve: LearningCurve | None = None
     provenance: Provenance | None = None
     searches: tuple[PromptSearch, ...] = ()
+    tuning_searches: tuple[TuningSearch, ...] = ()
     endpoints: tuple[EndpointUse, ...] = ()
+    robustness: RobustnessReport | None = None
+    forgetting: ForgettingReport | None = None
 
 
 def evaluations_on_test(evidence: Evidence) -> tuple[Evaluation, ...]:

@@ -22,8 +22,15 @@ def _of_the_test(inputs: ReportInputs) -> Iterator[str]:
     if champion is None:
         yield "The candidate was not measured on the test split, so nothing is shown about it."
     rows = len(split.test_ids)
+    folds = evidence.folds
+    if folds is not None:
+        yield (
+            f"What is proven is the recipe, trained on {folds.folds - 1} of {folds.folds} folds, not one set of weights: weights trained "
+            "on all rows are unproven by themselves. Retention, fairness and robustness speak of one set of weights and were not measured."
+        )
+    drawn = "One test split" if folds is None else f"{folds.folds} folds"
     yield (
-        f"One test split of {rows:,} examples. The intervals say how far another draw of the same kind could move the numbers; "
+        f"{drawn} of {rows:,} examples. The intervals say how far another draw of the same kind could move the numbers; "
         "they say nothing about a different kind of example."
     )
     if split.smallest_provable_gain is not None:
@@ -56,7 +63,7 @@ def _of_the_training(inputs: ReportInputs) -> Iterator[str]:
     if len(seeds) == 1:
         yield f"One seed ({seeds[0]}): how much the score changes when training starts from another random state is not known."
     elif seeds:
-        yield f"{len(seeds)} seeds were trained; the verdict is about the one chosen on validation, not about the recipe."
+        yield f"{len(seeds)} seeds were trained; the verdict is about the one chosen on validation. Training shows the spread."
     model = inputs.plan.model
     if model.parameters < _SMALL_MODEL:
         yield (
@@ -92,4 +99,4 @@ def _always(inputs: ReportInputs) -> Iterator[str]:
     if "not_worse_than" not in kinds:
         yield "No rule asked whether the tuned model forgot other abilities, treats groups alike or stays safe: this was not measured."
     yield "Whether the base model saw the test examples in its own training cannot be told from these records."
-    yield f"The score ({deciding_metric(inputs.evidence)}) is computed, not judged by people; cost and speed in use were not measured."
+    yield f"The score ({deciding_metric(inputs.evidence)}) is computed, not judged by people; speed under load was not measured."

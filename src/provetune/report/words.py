@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from provetune.records.evaluation import GateRule
+from provetune.records.roi import Reach
 from provetune.stats.estimate import Estimate
 
 # Control characters, direction marks, lone surrogates: invisible, or able to reorder the words around them.
@@ -22,7 +23,13 @@ KIND_WORDS = {
     "endpoint": "hosted model",
     "recorded": "recorded predictions",
 }
-METHOD_WORDS = {"full": "full fine-tuning", "lora": "LoRA adapter", "qlora": "QLoRA adapter (4-bit base)"}
+METHOD_WORDS = {
+    "full": "full fine-tuning",
+    "lora": "LoRA adapter",
+    "qlora": "QLoRA adapter (4-bit base)",
+    "dpo": "LoRA adapter, DPO on pairs",
+    "orpo": "LoRA adapter, ORPO on pairs",
+}
 DECISION_WORDS = {"ship": "SHIP", "hold": "HOLD", "inconclusive": "NOT ENOUGH EVIDENCE"}
 OUTCOME_WORDS = {"pass": "pass", "fail": "fail", "inconclusive": "not enough evidence", "not judged": "does not decide"}
 METRIC_WORDS = {
@@ -95,6 +102,34 @@ def amount_text(estimate: Estimate, digits: int = 2) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.{digits}f}"
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def money_text(estimate: Estimate | None) -> str:
+    """US dollars, with their interval where there is one; as many digits as a small price needs.
+
+    >>> money_text(Estimate(12.5, 10.0, 15.0, 40, 0.95, "")), money_text(Estimate(0.00123, None, None, 0, 0.95, "")), money_text(None)
+    ('12.50 [10.00, 15.00]', '0.00123', 'unknown')
+    """
+    if estimate is None or estimate.value is None:
+        return "unknown"
+    shown = [
+        f"{usd:,.2f}" if abs(usd) >= 1 or usd == 0 else f"{usd:.3g}"
+        for usd in (estimate.value, estimate.low, estimate.high)
+        if usd is not None
+    ]
+    return shown[0] if len(shown) == 1 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def reach_text(reach: Reach | None, digits: int) -> str:
+    """A volume or a time that is reached, perhaps never.
+
+    >>> reach_text(Reach(value=1234.5, low=900, high=None), 0), reach_text(Reach(value=None, low=None, high=None), 1)
+    ('1,234 [900, never]', 'never [never, never]')
+    """
+    if reach is None:
+        return "unknown"
+    value, low, high = ("never" if one is None else f"{one:,.{digits}f}" for one in (reach.value, reach.low, reach.high))
+    return f"{value} [{low}, {high}]"
 
 
 def number_text(value: float | int | str | bool | None) -> str:

@@ -18,18 +18,24 @@ from provetune.spec.parts import (
     NOT_YET,
     AugmentSpec,
     Count,
+    FairnessSpec,
+    ForgettingSpec,
     HumanSpec,
     Names,
     NearDuplicatesSpec,
     PersonalDataSpec,
     PromptsSpec,
+    Remedy,
     ReplaySpec,
+    RobustnessSpec,
     RuleSpec,
     SearchSpec,
     Share,
     ShipSpec,
     SpecPart,
     Threshold,
+    ToxicitySpec,
+    ValueSpec,
     WarnOnSpec,
     WatchSpec,
     as_list,
@@ -45,12 +51,11 @@ DataFormat = Literal[
     "label-studio", "argilla", "vertex", "bedrock",
 ]
 # fmt: on
+Variant = Literal["dora", "rslora", "pissa"]
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
 
 AVAILABLE_VALUES: dict[str, tuple[str, ...]] = {
-    "train.method": ("auto", "lora", "full"),
     "report.language": ("en",),
-    "tracking": ("none",),
 }
 """Keys of which this version acts on some values only."""
 
@@ -63,11 +68,23 @@ def _under(key: str) -> Any:
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
+def _different(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"found a seed twice in {values}, wanted different ones")
+    return values
+
+
+def _folds(value: int) -> int:
+    if value != 0 and not 5 <= value <= 20:
+        raise ValueError(f"found {value} folds, wanted 5 to 20, or 0 for a test split")
+    return value
+
+
 def _untracked() -> list[Tracker]:
     return ["none"]
 
 
-Seeds = Annotated[list[int], BeforeValidator(as_list, json_schema_input_type=list[int] | int)]
+Seeds = Annotated[list[int], AfterValidator(_different), BeforeValidator(as_list, json_schema_input_type=list[int] | int)]
 Trackers = Annotated[list[Tracker], BeforeValidator(as_list, json_schema_input_type=list[Tracker] | Tracker)]
 Against = Annotated[list[str] | Literal["best-baseline"], BeforeValidator(_against, json_schema_input_type=list[str] | str)]
 
@@ -123,11 +140,16 @@ class FailOnSpec(SpecPart):
 
 
 class AuditSpec(SpecPart):
-    """When the audit blocks and when it warns; `embedding` is the folder of a static embedding model (none: TF-IDF)."""
+    """When the audit blocks and when it warns; `embedding` is the folder of a static embedding model (none: TF-IDF).
+
+    `names` is a spaCy pipeline that finds names, `toxicity` a text classifier; without them neither is looked for.
+    """
 
     fail_on: FailOnSpec = FailOnSpec()
     warn_on: WarnOnSpec = WarnOnSpec()
     embedding: str | None = None
+    names: str | None = None
+    toxicity: Annotated[ToxicitySpec | None, BeforeValidator(_under("model"), json_schema_input_type=ToxicitySpec | str | None)] = None
 
 
 class BaseSpec(SpecPart):
@@ -194,13 +216,33 @@ class BaselineSpec(SpecPart):
         return self
 
 
+def _layers(text: str) -> str:
+    if not re.fullmatch(r"all|\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise ValueError(f"found {text!r}, wanted all, or numbers of layers as in 0-3,7")
+    return text
+
+
 class LoraSpec(SpecPart):
-    """Low-rank adapters: rank, scale, which linear layers (`all-linear` or names with commas), dropout."""
+    """Low-rank adapters: rank, scale, which linear layers (`all-linear` or names with commas), dropout.
+
+    `layers`: decoder layers from 0 (`all`, or as in `0-3,7`); `variants` of LoRA; `plus` is the factor on B's learning rate (LoRA+).
+    """
 
     r: Count = 16
     alpha: Count = 32
     targets: str = Field(default="all-linear", min_length=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    layers: Annotated[str, AfterValidator(_layers)] = "all"
+    variants: Annotated[list[Variant], BeforeValidator(as_list, json_schema_input_type=list[Variant] | Variant)] = Field(
+        default_factory=list
+    )
+    plus: float = Field(default=1.0, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if {"pissa", "dora"} <= set(self.variants):
+            raise ValueError("variants name pissa and dora; what pissa changes in the base cannot be told from dora's magnitudes: keep one")
+        return self
 
 
 class EarlyStopSpec(SpecPart):
@@ -210,24 +252,46 @@ class EarlyStopSpec(SpecPart):
 
 
 class TrainSpec(SpecPart):
-    """How weights are tuned; `auto` is decided by the plan, which gives its reasons."""
+    """How weights are tuned; `auto` is decided by the plan, which gives its reasons.
 
-    method: Literal["auto", "lora", "full", "qlora", "dpo"] = "auto"
+    `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`.
+    """
+
+    method: Literal["auto", "lora", "full", "qlora", "dpo", "orpo"] = "auto"
     epochs: Count | Auto = "auto"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"
     batch_size: Count | Auto = "auto"
     max_length: Count | Auto = "auto"
     lora: LoraSpec = LoraSpec()
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    neftune: float = Field(default=0.0, ge=0, le=100)
+    beta: float = Field(default=0.1, gt=0, le=10)
     early_stop: EarlyStopSpec = EarlyStopSpec()
     seeds: Seeds = Field(default_factory=lambda: [1], min_length=1)
     loss_on: Literal["assistant"] = "assistant"
-    replay: Annotated[ReplaySpec | None, NOT_YET] = None
+    replay: Annotated[ReplaySpec | None, BeforeValidator(_under("source"), json_schema_input_type=ReplaySpec | str | None)] = None
+    forgetting: Annotated[ForgettingSpec, BeforeValidator(_under("remedy"), json_schema_input_type=ForgettingSpec | Remedy)] = (
+        ForgettingSpec()
+    )
+
+    @model_validator(mode="after")
+    def _one_thing_beside(self) -> Self:
+        if self.replay is not None and self.forgetting.remedy == "kl":
+            raise ValueError("forgetting is kl and replay is given; keep one: both are trained on beside the rows")
+        return self
+
+    @model_validator(mode="after")
+    def _start_from_whole_weights(self) -> Self:
+        if self.method == "qlora" and "pissa" in self.lora.variants:
+            raise ValueError("method is qlora and lora.variants name pissa, which needs the base in its full width; use method lora")
+        return self
 
 
 class ProveSpec(SpecPart):
     """What counts as better: metric, the baselines to beat, by how much, at which confidence (two-sided).
 
-    `also` names metrics that are measured and shown beside, and decide nothing.
+    `also` names metrics that are measured and shown beside, and decide nothing. `slices` names columns of data.columns.slice, or
+    `column=value`, in which the tuned model must not be worse. With `folds` (5 or more) the recipe is proven on few rows, not one artefact.
     """
 
     metric: Metric | None = None
@@ -237,9 +301,13 @@ class ProveSpec(SpecPart):
     against: Against = Field(default_factory=lambda: ["zero-shot", "few-shot"], min_length=1)
     margin: float = Field(default=0.02, ge=0, lt=1)
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    folds: Annotated[int, AfterValidator(_folds)] = 0
     decoding: Literal["auto", "free", "constrained", "scored"] = "auto"
     calibration: Calibration = "none"
-    retention: Names = Field(default_factory=list)
+    retention: Names = Field(default_factory=lambda: ["builtin"])
+    slices: Names = Field(default_factory=list)
+    fairness: FairnessSpec = FairnessSpec()
+    robustness: RobustnessSpec = RobustnessSpec()
     rules: Annotated[list[RuleSpec], NOT_YET] = Field(default_factory=list)
     human: Annotated[HumanSpec | None, NOT_YET] = None
 
@@ -279,6 +347,7 @@ class ProjectSpec(SpecPart):
     train: TrainSpec = TrainSpec()
     search: SearchSpec = SearchSpec()
     prove: ProveSpec = ProveSpec()
+    value: ValueSpec = ValueSpec()
     ship: ShipSpec = ShipSpec()
     watch: Annotated[WatchSpec | None, NOT_YET] = None
     budget: BudgetSpec = BudgetSpec()
@@ -294,6 +363,9 @@ class ProjectSpec(SpecPart):
             fault = metric_fault(name, self.task.type, self.task.schema_file is not None, decides=decides)
             if fault:
                 raise ValueError(fault)
+        for name in self.prove.slices:
+            if name.split("=", 1)[0] not in self.data.columns.slice:
+                raise ValueError(f"prove.slices names {name!r}, but data.columns.slice has no such column; name it there")
         named = [] if isinstance(self.prove.against, str) else self.prove.against
         searched = ["prompt-search"] if self.prompts.search else []
         known = {*PARTS, "linear", *searched, *(baseline.called for baseline in self.baselines)} - {None}
@@ -349,8 +421,6 @@ def _unavailable(part: SpecPart, shown: str, key_path: str) -> list[str]:
         elif allowed is not None:
             wrong = [str(v) for v in (value if isinstance(value, list) else [value]) if v not in allowed]
             found += [f"{path}: {v!r} is not available in this version; use {' or '.join(allowed)}" for v in wrong]
-        elif keys == "train.seeds" and len(value) > 1:
-            found.append(f"{path}: more than one seed is not available in this version; give exactly one")
         elif isinstance(value, SpecPart):
             found += _unavailable(value, f"{path}.", f"{keys}.")
         elif isinstance(value, list):

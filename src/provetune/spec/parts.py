@@ -72,18 +72,53 @@ class WarnOnSpec(SpecPart):
     kappa_below: Annotated[Threshold | None, NOT_YET] = None
 
 
-class ReplaySpec(SpecPart):
-    """General examples mixed in, so that old abilities are kept."""
+class ToxicitySpec(SpecPart):
+    """A text classifier by its folder, and HateCheck's cases (`test_suite_cases.csv`), without which it is not believed."""
 
-    source: str
+    model: str = Field(min_length=1)
+    hatecheck: str | None = None
+
+
+class ReplaySpec(SpecPart):
+    """Rows of general files or of earlier tasks that are trained on beside the task's rows, and their share of all rows of a step."""
+
+    source: Names = Field(min_length=1)
     share: Share = 0.1
 
 
-class SearchSpec(SpecPart):
-    """Search over hyper-parameters: number of trials, and per parameter a range or a list."""
+Remedy = Literal["auto", "none", "scale", "kl", "replay", "distill"]
 
-    trials: Annotated[int, Field(ge=0), NOT_YET] = 0
-    space: Annotated[dict[str, list[float | int | str]], NOT_YET] = Field(default_factory=dict)
+
+class ForgettingSpec(SpecPart):
+    """What is done so that tuning forgets little.
+
+    `auto` measures and chooses where `prove.retention` names suites: first how much of the tuning is kept (`scale`, the share of the way
+    from the base), then a training held by KL on texts that the base wrote (`weight`, `texts`). `replay` learns such texts again, or the
+    rows of `train.replay`. `distill` trains on targets written by `teacher` (a model folder, or the name that a baseline with an endpoint
+    is called by; none: the base itself, in its own words) where they are right by the metric, which is from `at_least` on.
+    """
+
+    remedy: Remedy = "auto"
+    scale: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    texts: Count = 400
+    teacher: str | None = None
+    at_least: Threshold = 0.5
+
+
+SearchKey = Literal[
+    "learning_rate", "epochs", "batch_size", "optimizer", "neftune", "lora.r", "lora.targets", "lora.layers", "lora.plus", "lora.dropout"
+]
+
+
+class SearchSpec(SpecPart):
+    """Search over values of training: how many configurations are tried (0 searches for none), and the values of each key.
+
+    Two numbers for `learning_rate` are the ends of a range; everywhere else the list holds the values themselves.
+    """
+
+    trials: Annotated[int, Field(ge=0, le=1000)] = 0
+    space: dict[SearchKey, Annotated[list[float | int | str], Field(min_length=1)]] = Field(default_factory=dict)
 
 
 class PromptsSpec(SpecPart):
@@ -106,6 +141,25 @@ class PromptsSpec(SpecPart):
         return self
 
 
+class FairnessSpec(SpecPart):
+    """Groups exchanged in test prompts (`auto`: where the prompts name groups), bias sets by path, and how much harm holds a model back."""
+
+    counterfactual: Literal["auto", "none"] = "auto"
+    sets: Names = Field(default_factory=list)
+    margin: Share = 0.05
+
+
+Change = Literal["typos", "case", "longer", "paraphrase"]
+
+
+class RobustnessSpec(SpecPart):
+    """Requests written otherwise, requests that are not for the model (`out_of_scope`, a text file), other wordings of the prompt."""
+
+    changes: Annotated[list[Change], BeforeValidator(as_list, json_schema_input_type=list[Change] | Change)] = Field(default_factory=list)
+    out_of_scope: str | None = None
+    wordings: bool = False
+
+
 class RuleSpec(SpecPart):
     """One more condition for shipping."""
 
@@ -125,6 +179,33 @@ class HumanSpec(SpecPart):
 
     blind_pairs: Count = 50
     min_win_rate: Threshold = 0.55
+
+
+class ExpertSpec(SpecPart):
+    """A person who does the same work: share done right, on how many `rows` that was counted, and US dollars of 1,000 pieces."""
+
+    quality: Threshold
+    rows: Count | None = None
+    usd_per_1k: float = Field(ge=0)
+
+
+class ValueSpec(SpecPart):
+    """What is needed to put the result into money. What is not given stays unknown; it decides nothing.
+
+    A right completion saves `minutes_saved`, a wrong one costs `minutes_lost` of a person at `reviewer_usd_per_hour`. `feedback` is a
+    JSONL file of `helpful` true or false, with the `candidate` it is about.
+    """
+
+    requests_per_month: float | None = Field(default=None, gt=0)
+    machine_usd_per_hour: float | None = Field(default=None, ge=0)
+    minutes_saved: float | None = Field(default=None, ge=0)
+    minutes_lost: float = Field(default=0.0, ge=0)
+    reviewer_usd_per_hour: float | None = Field(default=None, ge=0)
+    setup_usd: float = Field(default=0.0, ge=0)
+    upkeep_usd_per_month: float = Field(default=0.0, ge=0)
+    months: Count = 12
+    expert: ExpertSpec | None = None
+    feedback: str | None = None
 
 
 class ShipSpec(SpecPart):

@@ -13,9 +13,10 @@ from functools import cache
 from typing import Literal
 
 _FUNCTION = (
-    "a an the this that these those and or but nor so if when while because before after since until as than then to of in on at by for "
-    "from with about into over under up down off out again too also not never now today tomorrow yesterday soon please is was were are be "
-    "been has had have will would can could should may might must i we you he she they it"
+    "a an the this that these those and or but nor so if when while because before after since until as than then to of in on at "
+    "by for from with about into over under up down off out again too also not never now today tomorrow yesterday soon please is "
+    "was were are be been every each all both here there later once twice often has had have will would can could should may might "
+    "must i we you he she they it"
 )
 """Words that begin no noun phrase without a determiner: `tell her that` is an object, `his and mine` a possession alone."""
 _BEFORE_NOUN = (
@@ -162,6 +163,8 @@ def _pronoun(text: str, found: re.Match[str]) -> str | None:
         return "hers" if follows is None else None if follows in _FUNCTION.split() else "her"
     if follows is None or follows in _FUNCTION.split():
         return "him"
+    if follows.endswith("ly") and follows != "family":
+        return None  # `from her regularly`, `from her elderly aunt`
     before = re.search(r"([^\W\d_]+)\s+$", text[: found.start()])
     opens = before is None or before[1].lower() in _BEFORE_NOUN.split()
     return "his" if opens else None

@@ -3,18 +3,21 @@
 What it guarantees: every row once per epoch in an order that is a function of (seed, epoch); the loss of
 an optimizer step is the mean over all labelled tokens of that step, however it is cut into packs; a run
 that is killed and resumed from its newest checkpoint ends with the same weights, bit for bit (same
-machine, versions, thread count and precision).
+machine, versions, thread count and precision). Where memory runs out, packs are halved and the step is
+taken again: the rows of a step stay the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from typing import Any, Literal
+from dataclasses import asdict
+from functools import cached_property, partial
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -22,86 +25,16 @@ from accelerate import Accelerator
 from provetune.chat import TokenRow
 from provetune.engine.attention import ATTENTION_NAME
 from provetune.engine.forward import attention, pack_loss
-from provetune.engine.packing import PackSettings, pack_rows, plan_epoch
+from provetune.engine.packing import Pack, PackSettings, pack_rows, plan_epoch, rows_of, tokens_of
 from provetune.engine.padded import padded_loss
-from provetune.errors import TrainingDiverged
+from provetune.errors import HardwareTooSmall, Notice, TrainingDiverged
+from provetune.hashing import fingerprint
 from provetune.tuning.checkpoint import CheckpointFolder, Tensors
-
-TIME_LIMIT = "time limit"
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """Everything that decides the weights, besides the rows and the start weights."""
-
-    learning_rate: float
-    epochs: int
-    rows_per_step: int
-    max_tokens: int = 1024
-    packed: bool = True
-    warmup_share: float = 0.05
-    decay_share: float = 1.0
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.99)
-    max_grad_norm: float = 1.0
-    evaluations_per_epoch: int = 1
-    patience: int = 0
-    precision: Literal["bf16", "no"] = "no"
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class ValidationPoint:
-    """What one look at the validation split gave: `score` decides (higher is better), then `loss`."""
-
-    step: int
-    loss: float
-    score: float
-
-
-@dataclass
-class LoopState:
-    """Counters and history; saved with each checkpoint."""
-
-    step: int = 0
-    tokens: int = 0
-    labelled_tokens: int = 0
-    seconds: float = 0.0
-    validation_seconds: float = 0.0
-    losses: list[tuple[int, float, float]] = field(default_factory=list)
-    validation: list[ValidationPoint] = field(default_factory=list)
-    stopped_because: str | None = None
-
-    @classmethod
-    def load(cls, saved: dict[str, Any]) -> LoopState:
-        """Back from a checkpoint's JSON."""
-        points = [ValidationPoint(**point) for point in saved.pop("validation")]
-        losses = [(int(a), float(b), float(c)) for a, b, c in saved.pop("losses")]
-        return cls(**saved, validation=points, losses=losses)
-
-    def best(self) -> ValidationPoint | None:
-        """Highest score, then lowest loss, then earliest."""
-        return min(self.validation, key=lambda p: (-p.score, p.loss, p.step), default=None)
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the caller adds: a look at validation, progress, and how often to save (seconds)."""
-
-    validate: Callable[[Any, int], ValidationPoint]
-    progress: Callable[[LoopState, int], None] = lambda state, total: None
-    save_every_s: float = 30.0
-    max_seconds: float = math.inf
-
-
-def learning_rate_at(step: int, total: int, settings: LoopSettings) -> float:
-    """Linear warm-up, a plateau, then a cosine down to zero over the last `decay_share` of the steps."""
-    warmup = max(1, round(settings.warmup_share * total))
-    decay = max(1, min(total - warmup, round(settings.decay_share * total)))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    into = max(0, step - (total - decay)) / decay
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, into)))
+from provetune.tuning.faults import check_step, check_trainable, out_of_memory, uninterrupted
+from provetune.tuning.methods import parameter_groups
+from provetune.tuning.noise import noise_scale, noisy_embeddings
+from provetune.tuning.optimizers import OPTIMIZERS
+from provetune.tuning.state import Hooks, LoopSettings, LoopState, learning_rate_at
 
 
 class Trainer:
@@ -113,13 +46,9 @@ class Trainer:
         self.loss = pack_loss if settings.packed else padded_loss
         self.attention = partial(attention, model, ATTENTION_NAME) if settings.packed else nullcontext
         self.trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        matrices = [p for p in self.trainable.values() if p.ndim >= 2]
-        vectors = [p for p in self.trainable.values() if p.ndim < 2]
-        groups = [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=1e-8, fused=True)
+        check_trainable(self.trainable)
+        groups = parameter_groups(self.trainable, settings.weight_decay, settings.plus)
+        optimizer = OPTIMIZERS[settings.optimizer](groups, settings)
         model, self.optimizer = self.accelerator.prepare(model, optimizer)
         # accelerate puts its autocast around `forward` for good; here it is on in training steps only
         self.model = self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
@@ -133,70 +62,145 @@ class Trainer:
         self.state = LoopState()
         self.best_weights: Tensors = {}
 
+    @cached_property
+    def job(self) -> str:
+        """What a checkpoint must be of to be gone on from: these settings, rows and parameters."""
+        rows = hashlib.sha256(b"".join(row.ids.tobytes() + row.labelled.tobytes() for row in self.rows)).hexdigest()
+        beside = [] if self.hooks.beside is None else [self.hooks.beside.key]
+        return fingerprint([asdict(self.settings), rows, [[name, list(p.shape)] for name, p in self.trainable.items()], *beside])
+
     def run(self) -> LoopState:
-        """Train to the end, to early stop or to the time limit; leaves the best weights in the model."""
+        """Train to the end, to early stop or to the limit; leaves the best weights in the model.
+
+        An interruption (KeyboardInterrupt) saves a checkpoint first. Raises TrainingDiverged, RunFailed where the disk fails,
+        HardwareTooSmall where not even one row fits into memory.
+        """
+        self.folder.make_room(4 * sum(p.nbytes for p in self.trainable.values()))  # weights, two moments, best weights
         self._resume()
-        saved_at = time.monotonic()
-        while self.state.step < self.total_steps and self.state.stopped_because is None:
-            epoch, offset = divmod(self.state.step, self.steps_per_epoch)
-            plan = plan_epoch(len(self.rows), self.settings.rows_per_step, self.settings.seed, epoch)
-            for numbers in plan[offset:]:
-                self._optimizer_step(numbers)
-                evaluated = self.state.step in self.evaluate_at
-                if evaluated:
-                    self._evaluate()
-                if evaluated or time.monotonic() - saved_at > self.hooks.save_every_s:
-                    self._save()
-                    saved_at = time.monotonic()
-                self.hooks.progress(self.state, self.total_steps)
-                if self.state.stopped_because is not None:
-                    break
-        if self.state.stopped_because == TIME_LIMIT and self.state.step not in {point.step for point in self.state.validation}:
-            self._evaluate()  # what is kept has always been looked at
-            self._save()
+        try:
+            self._train()
+        except KeyboardInterrupt:
+            with uninterrupted():
+                self._save()
+            raise
         with torch.no_grad():
             for name, value in self.best_weights.items():
                 self.trainable[name].copy_(value)
         return self.state
 
+    def _train(self) -> None:
+        state, saved_at = self.state, time.monotonic()
+        if state.step in self.evaluate_at and not self._looked_at():
+            self._evaluate()  # interrupted before or during the look
+            self._save()
+        while state.step < self.total_steps and state.stopped_because is None:
+            epoch, offset = divmod(state.step, self.steps_per_epoch)
+            plan = plan_epoch(len(self.rows), self.settings.rows_per_step, self.settings.seed, epoch)
+            for numbers in plan[offset:]:
+                self._optimizer_step(numbers)
+                evaluated = state.step in self.evaluate_at
+                if evaluated:
+                    self._evaluate()
+                if evaluated or time.monotonic() - saved_at > self.hooks.save_every_s:
+                    self._save()
+                    saved_at = time.monotonic()
+                self.hooks.progress(state, self.total_steps)
+                if state.stopped_because is not None:
+                    break
+        if state.stopped_because == self.hooks.limit and not self._looked_at():
+            self._evaluate()  # what is kept has always been looked at
+            self._save()
+
+    def _looked_at(self) -> bool:
+        return self.state.step in {point.step for point in self.state.validation}
+
     def _optimizer_step(self, numbers: list[int]) -> None:
         started = time.monotonic()
         state, settings = self.state, self.settings
-        torch.manual_seed(settings.seed * 1_000_003 + state.step)
         rate = learning_rate_at(state.step, self.total_steps, settings)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
         rows = [self.rows[number] for number in numbers]
         labels = sum(row.label_count for row in rows)
-        total = 0.0
-        self.model.train()
-        for pack in pack_rows(self.rows, numbers, PackSettings(settings.max_tokens, share=settings.packed)):
-            with self.attention():  # a checkpointed layer runs again in the backward pass
-                with self.accelerator.autocast():
-                    loss = self.loss(self.model, self.rows, pack, labels)
-                self.accelerator.backward(loss)
-            total += float(loss.detach())
-        norm = float(self.accelerator.clip_grad_norm_(self.trainable.values(), settings.max_grad_norm))
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            raise TrainingDiverged(f"step {state.step}: loss {total}, gradient norm {norm} at learning rate {rate:.2g}")
-        self.optimizer.step()
+        total, norm = self._gradients(self.rows, numbers, (labels,))
+        cause = check_step(self.model, state.losses, total, math.hypot(norm, self._add_beside()))
+        if cause is not None:
+            found = f"step {state.step}, learning rate {rate:.2g}: loss {total}, gradient norm {norm}"
+            raise TrainingDiverged(f"{found}: {cause}. The last good checkpoint is kept")
+        with uninterrupted():
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            state.step += 1
+            state.tokens += sum(len(row) for row in rows)
+            state.labelled_tokens += labels
+            state.losses.append((state.step, total, norm))
+            state.seconds += time.monotonic() - started
+            if state.seconds + state.validation_seconds > self.hooks.max_seconds:
+                state.stopped_because = self.hooks.limit
+
+    def _add_beside(self) -> float:
+        """The norm of the gradient of what is trained on beside the task, once it is added to the task's."""
+        if (beside := self.hooks.beside) is None:
+            return 0.0
+        own = {name: p.grad for name, p in self.trainable.items()}
         self.optimizer.zero_grad(set_to_none=True)
-        state.step += 1
-        state.tokens += sum(len(row) for row in rows)
-        state.labelled_tokens += labels
-        state.losses.append((state.step, total, norm))
-        state.seconds += time.monotonic() - started
-        if state.seconds + state.validation_seconds > self.hooks.max_seconds:
-            state.stopped_because = TIME_LIMIT
+        numbers = beside.numbers(self.settings.seed, self.state.step)
+        _, norm = self._gradients(beside.rows, numbers, (sum(beside.rows[number].label_count for number in numbers), beside.pull))
+        for name, parameter in self.trainable.items():
+            parameter.grad = (
+                own[name] if parameter.grad is None or own[name] is None else parameter.grad.mul_(beside.weight).add_(own[name])
+            )
+        return norm
+
+    def _gradients(self, rows: Sequence[TokenRow], numbers: list[int], rest: tuple[Any, ...]) -> tuple[float, float]:
+        """The loss of these rows and its gradient's norm, the gradient clipped in place; packs are halved until memory suffices.
+
+        `rest` is what the loss function is given after the pack.
+        """
+        self.model.train()
+        while True:
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.state.step)
+            tokens = self.state.halved[-1][1] if self.state.halved else self.settings.max_tokens
+            packs = pack_rows(rows, numbers, PackSettings(tokens, share=self.settings.packed))
+            total = 0.0
+            try:
+                for pack in packs:
+                    noise = noise_scale(self.model, rows, pack, alpha=self.settings.neftune, packed=self.settings.packed)
+                    # a checkpointed layer runs again in the backward pass
+                    with self.attention(), noisy_embeddings(self.model, noise):
+                        with self.accelerator.autocast():
+                            loss = self.loss(self.model, rows, pack, *rest)
+                        self.accelerator.backward(loss)
+                    total += float(loss.detach())
+                return total, float(self.accelerator.clip_grad_norm_(self.trainable.values(), self.settings.max_grad_norm))
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+            self._halve(rows, packs)
+
+    def _halve(self, rows: Sequence[TokenRow], packs: Sequence[Pack]) -> None:
+        """Smaller packs from this step on, written down before they are used."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        lengths = [len(row) for row in rows]
+        largest = max(tokens_of(pack, lengths) for pack in packs)
+        if all(len(rows_of(pack)) == 1 for pack in packs):
+            raise HardwareTooSmall(f"step {self.state.step}: one row of {largest} tokens does not fit into memory; lower train.max_length")
+        self.state.halved.append((self.state.step, largest // 2))
+        self._save()
+        said = f"step {self.state.step}: {largest} tokens at once do not fit into memory; from here on at most {largest // 2}"
+        warnings.warn(f"{said}, with the same rows a step", Notice, stacklevel=2)
 
     def _evaluate(self) -> None:
         state, started = self.state, time.monotonic()
         self.model.eval()
         with torch.no_grad(), self.accelerator.autocast():
             point = self.hooks.validate(self.model, state.step)
-        state.validation.append(point)
-        if state.best() == point:
-            self.best_weights = {name: p.detach().clone() for name, p in self.trainable.items()}
+        with uninterrupted():
+            state.validation.append(point)
+            if state.best() == point:
+                self.best_weights = {name: p.detach().clone() for name, p in self.trainable.items()}
         state.validation_seconds += time.monotonic() - started
         best = state.best()
         behind = 0 if best is None else len(state.validation) - 1 - state.validation.index(best)
@@ -209,21 +213,26 @@ class Trainer:
         tensors: dict[str, Tensors] = {"weights": dict(self.trainable), "optimizer": flat}
         if self.best_weights:
             tensors["best"] = self.best_weights
-        self.folder.save(self.state.step, asdict(self.state), tensors)
+        self.folder.save(self.state.step, {**asdict(self.state), "job": self.job}, tensors)
 
     def _resume(self) -> None:
-        found = self.folder.newest()
+        while (found := self.folder.newest()) is not None:
+            saved = found.state()
+            if saved.pop("job", None) == self.job:
+                break
+            self.folder.set_aside(found.path, "is of other rows, settings or parameters")
         if found is None:
             return
-        self.state = LoopState.load(found.state())
+        self.state = LoopState.load(saved)
+        self.state.resumed += 1
         with torch.no_grad():
             for name, value in found.tensors("weights").items():
                 self.trainable[name].copy_(value)
-        saved = self.optimizer.state_dict()
+        groups = self.optimizer.state_dict()["param_groups"]
         moments: dict[int, Tensors] = {}
         for key, value in found.tensors("optimizer").items():
             index, _, name = key.partition(".")
             moments.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({"state": moments, "param_groups": saved["param_groups"]})
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if (found.path / "best.safetensors").exists():
             self.best_weights = found.tensors("best")

@@ -1,4 +1,4 @@
-"""The methods: which parameters of a loaded base model are trained."""
+"""The methods: which parameters of a loaded base model are trained, from which start, at which rates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from peft import LoraConfig, get_peft_model
+from torch.nn import Linear
+
+from provetune.errors import SpecError
 
 Hyperparameters = dict[str, float | int | str]
 
@@ -19,19 +22,71 @@ def full(model: Any, hyperparameters: Hyperparameters) -> Any:
 
 
 def lora(model: Any, hyperparameters: Hyperparameters) -> Any:
-    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) on the linear layers; the base stays frozen."""
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) on linear layers; the base stays frozen, in four bits where it was loaded so.
+
+    `variants` names, with commas, what else: `dora` (Liu et al. 2024, arXiv 2402.09353: magnitude and direction apart), `rslora`
+    (Kalajdzievski 2023, arXiv 2312.03732: scale alpha / sqrt(r)), `pissa` (Meng et al. 2024, arXiv 2404.02948: start from the
+    largest singular vectors). `layers` are decoder layers (`all`, or numbers as in `0-3,7`). Raises SpecError on layers the model lacks.
+    """
+    variants = variants_of(hyperparameters)
+    layers = layer_numbers(str(hyperparameters.get("layers", "all")), model.config.get_text_config().num_hidden_layers)
     config = LoraConfig(
         r=int(hyperparameters["r"]),
         lora_alpha=int(hyperparameters["alpha"]),
         lora_dropout=float(hyperparameters["dropout"]),
-        target_modules=_targets(str(hyperparameters["targets"])),
+        target_modules=_targets(model, str(hyperparameters["targets"]), whole=layers is None),
+        layers_to_transform=layers,
+        use_dora="dora" in variants,
+        use_rslora="rslora" in variants,
+        init_lora_weights="pissa" if "pissa" in variants else True,
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
 
 
-def _targets(names: str) -> str | list[str]:
-    return names if names == "all-linear" else [name.strip() for name in names.split(",")]
+def variants_of(hyperparameters: Hyperparameters) -> set[str]:
+    """The names under `variants`."""
+    return {name for name in str(hyperparameters.get("variants", "")).split(",") if name}
 
 
-METHODS: dict[str, Callable[[Any, Hyperparameters], Any]] = {"full": full, "lora": lora}
+def layer_numbers(text: str, count: int) -> list[int] | None:
+    """Numbers of decoder layers, from 0, out of `count`; None for `all`. Raises SpecError.
+
+    >>> layer_numbers("0-2,5", count=6), layer_numbers("all", count=6)
+    ([0, 1, 2, 5], None)
+    """
+    if text == "all":
+        return None
+    ends = [part.partition("-")[::2] for part in text.split(",")]
+    found = sorted({number for first, last in ends for number in range(int(first), int(last or first) + 1)})
+    if not found or found[-1] >= count:
+        raise SpecError(f"train.lora.layers: found {text!r}, wanted layers from 0 to {count - 1} of this base")
+    return found
+
+
+def _targets(model: Any, names: str, *, whole: bool) -> str | list[str]:
+    if names != "all-linear":
+        return [name.strip() for name in names.split(",")]
+    if whole:
+        return names
+    # PEFT takes numbers of layers beside names only
+    return sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, Linear) and "layers." in name})
+
+
+METHODS: dict[str, Callable[[Any, Hyperparameters], Any]] = {"full": full, "lora": lora, "qlora": lora, "dpo": lora, "orpo": lora}
+
+
+def parameter_groups(trainable: dict[str, Any], weight_decay: float, plus: float = 1.0) -> list[dict[str, Any]]:
+    """Groups for an optimizer; `rate` is the factor on the learning rate.
+
+    Vectors (norms, biases, DoRA's magnitudes) do not decay. `plus` is LoRA+'s factor for B (Hayou et al. 2024, arXiv 2402.12354).
+    """
+
+    def kind(name: str, value: Any) -> tuple[float, float]:
+        return (weight_decay if value.ndim >= 2 else 0.0, plus if ".lora_B." in name else 1.0)
+
+    kinds = dict.fromkeys(kind(name, value) for name, value in trainable.items())
+    return [
+        {"params": [value for name, value in trainable.items() if kind(name, value) == (decay, rate)], "weight_decay": decay, "rate": rate}
+        for decay, rate in kinds
+    ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import resource
+import math
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +20,30 @@ from provetune.engine.likelihood import mean_nats
 from provetune.engine.machine import fast_bf16, fastest_threads
 from provetune.engine.packing import Group
 from provetune.engine.padded import padded_loss
-from provetune.errors import DataError
+from provetune.errors import DataError, Notice
 from provetune.hashing import folder_sha256
+from provetune.models.quantized import write_quantization
 from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.protocols import Progress, Tokenizer
 from provetune.records.candidate import Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
 from provetune.records.data import Example
 from provetune.scoring import Yardstick, measure
+from provetune.stats.estimate import Estimate
 from provetune.tuning.checkpoint import CheckpointFolder, flush
-from provetune.tuning.loop import Hooks, LoopSettings, LoopState, Trainer, ValidationPoint
-from provetune.tuning.methods import METHODS
+from provetune.tuning.faults import disk_faults
+from provetune.tuning.forgetting import Beside, BesideTexts
+from provetune.tuning.live import Event, Live, open_trackers, peak_memory_gib
+from provetune.tuning.loop import Trainer
+from provetune.tuning.methods import METHODS, variants_of
+from provetune.tuning.overfitting import generalisation_gap, memorising
+from provetune.tuning.pissa import Start, fit_to_given_base, start_of
+from provetune.tuning.preference import PREFERENCE, Pair, train_on_pairs, training_pairs
+from provetune.tuning.state import TIME_LIMIT, Hooks, LoopSettings, LoopState, ValidationPoint
 
 PACK_TOKENS = PADDED_TOKENS = 1024
 """Most tokens that travel through the model at once, packed and padded."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja")
+GENERATION_FILE = "generation_config.json"
 Hyperparameters = dict[str, float | int | str]
 
 
@@ -40,7 +51,9 @@ Hyperparameters = dict[str, float | int | str]
 class TuneRequest:
     """Everything a training needs. `template` is the candidate to be, without weights; `metric` decides on validation.
 
-    `checkpoints` is this training's own folder; the tuned weights are written to `out` whole or not at all.
+    `checkpoints` is this training's own folder; the tuned weights are written to `out` whole or not at all. `event` is told how
+    it goes, and so are `trackers`, by name. `limit` says what ends the
+    training after `max_seconds`; `beside` is trained on beside the rows, with full weights and a pull beside a second copy of the base.
     """
 
     method: Method
@@ -59,6 +72,11 @@ class TuneRequest:
     max_seconds: float
     environment: dict[str, str]
     progress: Progress
+    limit: str = TIME_LIMIT
+    event: Event = lambda kind, **values: None
+    usd_per_hour: float | None = None
+    trackers: Sequence[str] = ()
+    beside: BesideTexts | None = None
 
 
 def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: Tokenizer, max_length: int) -> list[TokenRow]:
@@ -75,7 +93,8 @@ def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: T
 def tune(request: TuneRequest) -> TrainingRun:
     """Train (or go on from the newest checkpoint), write the best weights to `request.out`, return the record."""
     max_length = min(int(request.hyperparameters["max_length"]), request.tokenizer.context_length)
-    rows = training_rows(request.train, request.template, request.tokenizer, max_length)
+    pairs = training_pairs(request.train, request.template, request.tokenizer, max_length) if request.method in PREFERENCE else []
+    rows = [pair.chosen for pair in pairs] or training_rows(request.train, request.template, request.tokenizer, max_length)
     validation_rows = training_rows(request.validation, request.template, request.tokenizer, max_length)
     if not rows or not validation_rows:
         raise DataError(
@@ -84,13 +103,13 @@ def tune(request: TuneRequest) -> TrainingRun:
         )
     torch.manual_seed(request.seed)
     torch.use_deterministic_algorithms(True)
-    model = METHODS[request.method](load_model(request.base_folder), request.hyperparameters)
+    model = load_model(request.base_folder, quantized=request.method == "qlora")
+    model = METHODS[request.method](model, request.hyperparameters)
+    start = start_of(model) if "pissa" in variants_of(request.hyperparameters) else None
     choices = _measured_choices(request, model, rows)
     torch.set_num_threads(int(choices["threads"]))
     packed = choices["packed"] == "yes"
     checkpoint_layers(model, int(choices["checkpointed_layers"]))
-    folder = CheckpointFolder(request.checkpoints)
-    resumed = int(folder.newest() is not None)
 
     def validate(current: Any, step: int) -> ValidationPoint:
         with torch.autocast(current.device.type, enabled=False):
@@ -98,16 +117,56 @@ def tune(request: TuneRequest) -> TrainingRun:
             found, _ = measure(request.template, generator, request.validation, request.yardstick, lambda *_: None)
             score = found.summary[request.metric].value
             loss = mean_nats(current, validation_rows, packed=packed)
-        return ValidationPoint(step, loss, 0.0 if score is None else score)
+        point = ValidationPoint(step, loss, 0.0 if score is None else score)
+        live.look(point)
+        return point
 
-    def progress(state: LoopState, total: int) -> None:
-        request.progress(f"{request.method}: optimizer steps", state.step, total)
+    beside = _beside(request)
+    settings = {"method": request.method, "seed": request.seed, **request.hyperparameters}
+    trackers = open_trackers(request.trackers, request.checkpoints.parent / "trackers", request.template.name, settings)
+    live = Live(f"{request.method}: optimizer steps", request.progress, request.event, request.usd_per_hour, trackers)
+    hooks = Hooks(validate, live.step, max_seconds=request.max_seconds, limit=request.limit, beside=beside)
+    try:
+        state = _trained(request, model, (rows, pairs), (_loop_settings(request, choices), hooks))
+    finally:
+        live.close()
+    gap = generalisation_gap(model.eval(), rows, validation_rows, seed=request.seed, packed=packed)
+    with disk_faults(request.out):
+        _write_weights(request, model, start)
+    return _record(request, state, len(rows), beside).model_copy(update=_overfitting(gap, state))
 
-    hooks = Hooks(validate, progress, max_seconds=request.max_seconds)
-    trainer = Trainer(model, rows, _loop_settings(request, choices), folder, hooks)
-    state = trainer.run()
-    _write_weights(request, model)
-    return _record(request, trainer, state, resumed)
+
+def _trained(
+    request: TuneRequest, model: Any, data: tuple[Sequence[TokenRow], Sequence[Pair]], how: tuple[LoopSettings, Hooks]
+) -> LoopState:
+    (rows, pairs), (settings, hooks) = data, how
+    if not pairs:
+        return Trainer(model, rows, settings, CheckpointFolder(request.checkpoints), hooks).run()
+    beta = float(request.hyperparameters["beta"])
+    return train_on_pairs(model, pairs, (request.method, beta, settings), request.checkpoints / "trl", hooks)
+
+
+def _overfitting(gap: Estimate, state: LoopState) -> dict[str, object]:
+    best = state.best()
+    warning = "" if best is None else memorising(gap, state.validation, best.step)
+    if warning:
+        warnings.warn(warning, Notice, stacklevel=3)
+    return {"generalisation_gap": gap, "memorising": warning}
+
+
+def _beside(request: TuneRequest) -> Beside | None:
+    if request.beside is None:
+        return None
+    base = load_model(request.base_folder).requires_grad_(False) if request.beside.pull and request.method == "full" else None
+    return request.beside.encoded(request.tokenizer, int(request.hyperparameters["batch_size"]), base)
+
+
+def _counted(texts: BesideTexts | None, used: Beside | None) -> dict[str, dict[str, int]]:
+    if texts is None or used is None:
+        return {}
+    longer = len(texts.talks) - len(used.rows)
+    left_out = {**texts.left_out, **({"longer than the model's context": longer} if longer else {})}
+    return {"beside": dict(texts.counts), "beside_left_out": left_out}
 
 
 def _loop_settings(request: TuneRequest, choices: dict[str, str | int | bool]) -> LoopSettings:
@@ -122,6 +181,9 @@ def _loop_settings(request: TuneRequest, choices: dict[str, str | int | bool]) -
         patience=int(values.get("patience", 0)),
         precision="bf16" if choices["precision"] == "bf16" else "no",
         seed=request.seed,
+        optimizer="adafactor" if values.get("optimizer") == "adafactor" else "adamw",
+        plus=float(values.get("plus", 1.0)),
+        neftune=float(values.get("neftune", 0.0)),
     )
 
 
@@ -139,6 +201,7 @@ def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]
         row = min(rows, key=lambda row: (abs(len(row) - 128), len(row)))
         threads = torch.get_num_threads()
         if threads > 1 and model.device.type == "cpu":
+            model.train()  # layers in four bits have no gradient otherwise
             threads = fastest_threads(lambda: padded_loss(model, [row], (Group(0, (0,)),), 1.0).backward())
             model.zero_grad(set_to_none=True)
     choices: dict[str, str | int | bool] = {
@@ -154,7 +217,7 @@ def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]
     return choices
 
 
-def _write_weights(request: TuneRequest, model: Any) -> None:
+def _write_weights(request: TuneRequest, model: Any, start: Start | None) -> None:
     partial = request.out.with_name(request.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     if request.method == "full":
@@ -165,8 +228,13 @@ def _write_weights(request: TuneRequest, model: Any) -> None:
     # PEFT would ask the hub whether the base's vocabulary changed; embeddings are never adapted here
     without_embeddings = {} if request.method == "full" else {"save_embedding_layers": False}
     model.save_pretrained(partial, **without_embeddings)
+    if start is not None:
+        fit_to_given_base(partial, start)
+    if request.method == "qlora":
+        write_quantization(partial)
     (partial / "README.md").unlink(missing_ok=True)
-    for name in TOKENIZER_FILES:  # the folder can be used on its own
+    (partial / GENERATION_FILE).unlink(missing_ok=True)  # the base's own, byte for byte: what ends a turn is not for a training to change
+    for name in (*TOKENIZER_FILES, *([GENERATION_FILE] if request.method == "full" else [])):  # the folder can be used on its own
         if (request.base_folder / name).is_file():
             shutil.copy(request.base_folder / name, partial / name)
     for file in partial.iterdir():
@@ -175,9 +243,10 @@ def _write_weights(request: TuneRequest, model: Any) -> None:
     partial.rename(request.out)
 
 
-def _record(request: TuneRequest, trainer: Trainer, state: LoopState, resumed: int) -> TrainingRun:
-    best = state.best()
+def _record(request: TuneRequest, state: LoopState, rows: int, beside: Beside | None) -> TrainingRun:
+    best, values = state.best(), request.hyperparameters
     choices = json.loads((request.checkpoints / "choices.json").read_text())
+    choices |= {f"tokens_a_pack_from_step_{step}": tokens for step, tokens in state.halved}
     return TrainingRun(
         method=request.method,
         model=request.model,
@@ -186,18 +255,19 @@ def _record(request: TuneRequest, trainer: Trainer, state: LoopState, resumed: i
         losses=tuple(LossPoint(step=step, loss=loss, gradient_norm=norm) for step, loss, norm in state.losses),
         validation=tuple(ValidationScore(step=p.step, loss=p.loss, score=p.score) for p in state.validation),
         best_step=0 if best is None else best.step,
-        total_steps=trainer.total_steps,
+        total_steps=math.ceil(rows / int(values["batch_size"])) * int(values["epochs"]),
         stopped_because=state.stopped_because or "all epochs done",
         tokens_seen=state.tokens,
         labelled_tokens_seen=state.labelled_tokens,
-        rows_used=len(trainer.rows),
-        rows_left_out=len(request.train) - len(trainer.rows),
+        rows_used=rows,
+        rows_left_out=len(request.train) - rows,
         tokens_per_s=state.tokens / max(state.seconds, 1e-9),
         duration_s=state.seconds,
-        peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        resumed=resumed,
+        peak_memory_gib=peak_memory_gib(),
+        resumed=state.resumed,
         measured_choices=choices,
         weights_folder=str(request.out),
         weights_sha256=folder_sha256(request.out, [".safetensors"]),
         environment=request.environment,
+        **_counted(request.beside, beside),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from provetune import __version__
 from provetune.errors import DataError, SpecError
-from provetune.hashing import fingerprint
+from provetune.hashing import canonical_json, fingerprint
 from provetune.load import labels_of
 from provetune.models.locate import model_folder
 from provetune.models.tokenizer import FolderTokenizer, model_ref
@@ -65,7 +65,11 @@ def _spec_fingerprint(spec: ProjectSpec) -> str:
 
 def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> Project:
     """Read the spec and all rows; every error names file and line. Nothing is written."""
-    spec = load_spec(folder / SPEC_FILE, overrides)
+    return project_of(folder, load_spec(folder / SPEC_FILE, overrides), progress)
+
+
+def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
+    """Read all rows that a spec names; otherwise as `open_project`."""
     examples, source = read_source(folder, spec.data.path, "examples", spec)
     sources: tuple[Source, ...] = (source,)
     given = None
@@ -141,6 +145,14 @@ def begin_run(project: Project) -> Path:
     if not (run / "environment.json").is_file():
         write_atomic(run / "environment.json", json.dumps(environment(), indent=2))
     return run
+
+
+def lock_split(project: Project, fixed: dict[str, str]) -> None:
+    """Write split.lock: what this run may not change any more. An earlier, different lock is kept beside it."""
+    lock, text = project.folder / "split.lock", canonical_json(fixed) + "\n"
+    before = lock.read_text(encoding="utf-8").splitlines(keepends=True) if lock.is_file() else []
+    if text not in before:
+        write_atomic(lock, "".join([*before, text]))
 
 
 def need_torch() -> None:

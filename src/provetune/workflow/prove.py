@@ -10,6 +10,7 @@ from pathlib import Path
 from provetune import __version__
 from provetune.errors import EvidenceError
 from provetune.evaluation import compare, confidence_at
+from provetune.evaluation.by_slice import again as panel_again
 from provetune.evaluation.retention import again
 from provetune.gate import Measured, decide
 from provetune.records.augmentation import AugmentationReport
@@ -17,9 +18,13 @@ from provetune.records.candidate import Candidate, Plan, TrainingRun
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.endpoint import EndpointUse
 from provetune.records.evaluation import Comparison, Decision, Evaluation, Evidence, GateRule, Opening, Prediction
+from provetune.records.fairness import FairnessPanel, FairnessReport
+from provetune.records.forgetting import ForgettingReport
 from provetune.records.prompt_search import PromptSearch
 from provetune.records.provenance import Provenance
 from provetune.records.retention import RetentionReport
+from provetune.records.robustness import RobustnessReport
+from provetune.records.tuning_search import TuningSearch
 from provetune.report.html import render_report
 from provetune.report.inputs import ReportInputs
 from provetune.scoring import estimate_of
@@ -28,8 +33,14 @@ from provetune.store import lines_of, write_atomic
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender
 from provetune.workflow.curve import stored_curve
+from provetune.workflow.fairness import fairness_on_test
 from provetune.workflow.project import Project, environment
 from provetune.workflow.provenance import provenance
+from provetune.workflow.recipe import decide_recipe, measured_over_folds
+from provetune.workflow.robustness import robustness_on_test
+from provetune.workflow.roi import returns
+from provetune.workflow.seeds import seed_report
+from provetune.workflow.stored_votes import stored_votes
 
 
 @dataclass(frozen=True)
@@ -45,12 +56,16 @@ class Results:
     fixed: dict[str, str]
     augmentation: AugmentationReport | None = None
     searches: tuple[PromptSearch, ...] = ()
+    tuning_searches: tuple[TuningSearch, ...] = ()
     retention: RetentionReport | None = None
+    over_seeds: tuple[Contender, ...] = ()
+    forgetting: ForgettingReport | None = None
 
 
 def prove(project: Project, results: Results, contenders: Sequence[Contender], champion: Candidate) -> tuple[Decision, Path, Path]:
     """Decision, report and evidence; the ledger is written before the first test row is read."""
-    opening = steps.opening_of(project, results.split, results.fixed, [one.candidate for one in contenders])
+    looked_at = {one.candidate.fingerprint: one.candidate for one in (*contenders, *_several(results))}
+    opening = steps.opening_of(project, results.split, results.fixed, list(looked_at.values()))
     opened, number = project.store.open_test(results.split.test_file, opening)
     rows = steps.tied_together(opened)
     confidence = confidence_at(project.spec.prove.confidence, number)
@@ -59,14 +74,26 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
     uses = tuple(use for use in used if use is not None)
     on_test = tuple(at_confidence(evaluation, confidence) for evaluation in found)
     judged_at = (tuple(f.check for f in results.audit.blockers), number, confidence)
-    measured = _measured(on_test, champion.name, results.rules, judged_at, results.retention)
+    treated = fairness_on_test(project, results.split, contenders, champion, (rows, confidence))
+    robust = robustness_on_test(project, contenders, champion, rows)
+    measured = _measured(on_test, champion.name, results.rules, judged_at, (results.retention, treated))
     decision = decide(results.rules, measured)
     sheet = provenance(project, results.split, results.runs, results.augmentation)
+    alike = [at_confidence(one.evaluated(project, rows, "test"), confidence) for one in _several(results)]
+    spread = seed_report(project.spec.train.seeds, alike, on_test, results.rules, confidence) if alike else None
+    human = stored_votes(project.folder, on_test)
+    roi = returns(project, (results.plan, results.runs, uses), on_test, measured.comparisons, champion.name)
     asides = {
         "augmentation": results.augmentation,
         "learning-curve": stored_curve(project),
         "provenance": sheet,
         "retention": results.retention,
+        "forgetting": results.forgetting,
+        "fairness": treated,
+        "return-on-investment": roi,
+        "seeds": spread,
+        "blind-votes": human,
+        "robustness": robust,
     }
     evidence = Evidence(
         project=project.spec.name,
@@ -82,7 +109,11 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
         comparisons=tuple(measured.comparisons),
         prompts_tried=_tried(results, contenders),
         retention=results.retention,
-        openings=tuple(o.model_copy(update={"row_hashes": ()}) for o in _concerning(project.store.openings(), results.split)),
+        fairness=treated,
+        roi=roi,
+        seeds=spread,
+        human=human,
+        openings=tuple(o.model_copy(update={"row_hashes": ()}) for o in concerning(project.store.openings(), results.split)),
         decision=decision,
         records={
             "audit": results.audit.fingerprint,
@@ -90,20 +121,25 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
             "plan": results.plan.fingerprint,
             **{f"tuning-{Path(r.weights_folder).name}": r.fingerprint for r in results.runs},
             **{search.candidate.name: search.fingerprint for search in results.searches},
+            **{f"tuning-search-{search.method}": search.fingerprint for search in results.tuning_searches},
             **{f"endpoint-use-{use.candidate}": use.fingerprint for use in uses},
             **{name: record.fingerprint for name, record in asides.items() if record is not None},
         },
     )
-    return decision, *_write(project, results, (evidence, sheet, uses), rows)
+    return decision, *write_proof(project, results, (evidence, sheet, uses, robust), rows)
 
 
 def recompute(evidence: Evidence) -> Decision:
     """The decision once more, from the observations in the evidence alone; EvidenceError where it differs from the stored one."""
     stored = evidence.decision
-    on_test = tuple(at_confidence(e, stored.confidence) for e in evidence.evaluations if e.part == "test")
     judged_at = (evidence.audit_blockers, stored.opening, stored.confidence)
-    measured = _measured(on_test, evidence.champion, evidence.rules, judged_at, evidence.retention)
-    again = decide(evidence.rules, measured)
+    if evidence.folds is not None:
+        folds, out_of_fold = evidence.folds, [e for e in evidence.evaluations if e.part == "test"]
+        again = decide_recipe(evidence.rules, measured_over_folds(out_of_fold, evidence.champion, folds.fold_of, judged_at), folds.folds)
+    else:
+        on_test = tuple(at_confidence(e, stored.confidence) for e in evidence.evaluations if e.part == "test")
+        measured = _measured(on_test, evidence.champion, evidence.rules, judged_at, (evidence.retention, evidence.fairness))
+        again = decide(evidence.rules, measured)
     if again != stored:
         raise EvidenceError(
             f"the evidence gives {again.outcome!r} ({again.sentence}), but it says {stored.outcome!r} ({stored.sentence}); "
@@ -123,7 +159,7 @@ def _measured(
     champion: str,
     rules: Sequence[GateRule],
     judged_at: tuple[Sequence[str], int, float],
-    kept: RetentionReport | None = None,
+    reports: tuple[RetentionReport | None, FairnessReport | None] = (None, None),
 ) -> Measured:
     blockers, number, confidence = judged_at
     best = next((e for e in on_test if e.candidate.name == champion), None)
@@ -136,8 +172,22 @@ def _measured(
     not_worse = {(rule.baseline, rule.metric) for rule in rules if rule.kind == "not_worse_than"}
     one_sided = noninferiority_confidence(confidence)
     comparisons += [compare(best, other, metric, one_sided) for other, metric in shared if (other.candidate.name, metric) in not_worse]
+    kept, treated = reports
     skills = () if kept is None else tuple(again(skill) for skill in kept.skills)
-    return Measured(best, others, comparisons, blockers, number, confidence, skills)
+    return Measured(best, others, comparisons, blockers, number, confidence, skills, _panels_again(treated, on_test, confidence))
+
+
+def _panels_again(treated: FairnessReport | None, on_test: Sequence[Evaluation], confidence: float) -> tuple[FairnessPanel, ...]:
+    if treated is None:
+        return ()
+    found = {e.candidate.name: e for e in on_test}
+    before, after = found[treated.baseline], found[treated.candidate]
+    return tuple(panel_again(panel, before, after, confidence) for panel in treated.panels)
+
+
+def _several(results: Results) -> tuple[Contender, ...]:
+    """The chosen recipe under all its seeds, where there are several."""
+    return results.over_seeds if len(results.over_seeds) > 1 else ()
 
 
 def _tried(results: Results, contenders: Sequence[Contender]) -> dict[str, int]:
@@ -146,15 +196,18 @@ def _tried(results: Results, contenders: Sequence[Contender]) -> dict[str, int]:
     return {one.candidate.name: sum(searched.get(e.candidate.name, 1) for e in one.measured) for one in contenders}
 
 
-def _concerning(openings: Sequence[Opening], split: Split) -> list[Opening]:
+def concerning(openings: Sequence[Opening], split: Split) -> list[Opening]:
+    """Openings of rows of this split."""
     mine = set(split.test_row_hashes)
     return [opening for opening in openings if mine & set(opening.row_hashes)]
 
 
-def _write(
-    project: Project, results: Results, made: tuple[Evidence, Provenance, tuple[EndpointUse, ...]], rows: Sequence[Example]
-) -> tuple[Path, Path]:
-    evidence, sheet, uses = made
+_Made = tuple[Evidence, Provenance | None, tuple[EndpointUse, ...], RobustnessReport | None]
+
+
+def write_proof(project: Project, results: Results, made: _Made, rows: Sequence[Example]) -> tuple[Path, Path]:
+    """Report and evidence of the current run; what is there already and says the same stays."""
+    evidence, sheet, uses, robust = made
     run = project.store.current
     evidence_file, report_file = run / "evidence.json", run / "report.html"
     before = _read_evidence(evidence_file)
@@ -174,7 +227,10 @@ def _write(
         curve=stored_curve(project),
         provenance=sheet,
         searches=results.searches,
+        tuning_searches=results.tuning_searches,
+        forgetting=results.forgetting,
         endpoints=uses,
+        robustness=robust,
     )
     write_atomic(evidence_file, evidence.to_json())
     write_atomic(report_file, render_report(inputs))

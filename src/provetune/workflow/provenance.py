@@ -110,10 +110,14 @@ def _training(split: Split, run: TrainingRun, augmentation: AugmentationReport |
     removed = {UNEXPLAINED: -beyond} if beyond < 0 else {}
     if beyond > 0:
         added[UNEXPLAINED] = beyond
-    other = Change(step="rows for this training", rows_in=len(split.train_ids), rows_out=given, added=added, removed=removed)
+    altered = {f"targets: {what}": count for what, count in run.rewritten.items() if count}
+    said = {"added": added, "removed": removed, "altered": altered}
+    other = Change(step="rows for this training", rows_in=len(split.train_ids), rows_out=given, **said)
     longer = {"longer than train.max_length or the model's context": run.rows_left_out} if run.rows_left_out else {}
     tokens = Change(step="to tokens", rows_in=given, rows_out=run.rows_used, removed=longer)
-    changes = (other, tokens) if added or removed else (tokens,)
+    both = run.rows_used + sum(run.beside.values()) - sum(run.beside_left_out.values())
+    texts = Change(step="texts beside the rows", rows_in=run.rows_used, rows_out=both, added=run.beside, removed=run.beside_left_out)
+    changes = (*([other] if any(said.values()) else []), tokens, *([texts] if run.beside else []))
     return TrainingRows(name=name, changes=changes, tokens=run.tokens_seen, supervised_tokens=run.labelled_tokens_seen)
 
 

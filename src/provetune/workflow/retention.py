@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from provetune.evaluation.memorisation import memorisation, sampled
+from provetune.evaluation.remedies import selecting
 from provetune.evaluation.retention import Terms, Texts, items_sha256, measure_retention, overall, score_suite
 from provetune.hashing import fingerprint
+from provetune.protocols import Speaker
 from provetune.records.candidate import Candidate, TrainingRun
 from provetune.records.data import Example, Message
 from provetune.records.evaluation import GateRule
@@ -18,21 +19,22 @@ from provetune.store import StepKey, content_sha256
 from provetune.suites.retention import general_prompts, load_suites
 from provetune.workflow.project import Project
 
-if TYPE_CHECKING:
-    from provetune.models.pair import ModelPair
-
 TEXTS = 200
 """Texts that the base writes, and at most as many of the task's rows."""
 
 
 @dataclass(frozen=True)
 class Forgetting:
-    """What retention is measured on: the suites by name, the rows trained on, and others that stand for the task."""
+    """What retention is measured on: the suites by name, the rows trained on, and others that stand for the task.
+
+    Where weights were `selected` by some items of the suites, the others judge them.
+    """
 
     suites: Sequence[str]
     train: Sequence[Example]
     validation: Sequence[Example]
     terms: Terms = Terms()
+    selected: bool = False
 
 
 def retention_rules(project: Project, names: Sequence[str], terms: Terms) -> tuple[GateRule, ...]:
@@ -54,7 +56,9 @@ def retention_rules(project: Project, names: Sequence[str], terms: Terms) -> tup
 
 def retention(project: Project, candidate: Candidate, training: TrainingRun, asked: Forgetting) -> RetentionReport:
     """The report for one tuned candidate; made once for these weights, suites and rows."""
-    suites = load_suites(asked.suites, project.folder)
+    whole = load_suites(asked.suites, project.folder)
+    chosen = {name: selecting(items) if asked.selected else [] for name, items in whole.items()}
+    suites = {name: [item for place, item in enumerate(items) if place not in set(chosen[name])] for name, items in whole.items()}
     model = fingerprint(project.model.model_dump(mode="json"))
     inputs = {
         "model": model,
@@ -73,7 +77,7 @@ def retention(project: Project, candidate: Candidate, training: TrainingRun, ask
         folder = project.folder / training.weights_folder
         weights: dict[str, Path] = {"full" if training.method == "full" else "adapter": folder}
         pair = ModelPair(project.base_folder, project.tokenizer, **weights)
-        before = {name: _base_scores(project, pair, name, items) for name, items in suites.items()}
+        before = {name: _part(base_scores(project, pair.before, name, items), chosen[name]) for name, items in whole.items()}
         terms = Terms(asked.terms.margin, asked.terms.confidence, before)
         report = measure_retention(pair, suites, _texts(asked), terms, progress)
         train, unseen = (sampled(rows, TEXTS, name) for name, rows in (("train", asked.train), ("unseen", asked.validation)))
@@ -83,14 +87,19 @@ def retention(project: Project, candidate: Candidate, training: TrainingRun, ask
     return project.store.once(StepKey(f"retention-{candidate.name}", 1, inputs), RetentionReport, make)
 
 
-def _base_scores(project: Project, pair: ModelPair, name: str, items: Sequence[SuiteItem]) -> SuiteScores:
+def _part(scores: SuiteScores, without: Sequence[int]) -> SuiteScores:
+    left_out = set(without)
+    return scores.model_copy(update={"scores": tuple(one for place, one in enumerate(scores.scores) if place not in left_out)})
+
+
+def base_scores(project: Project, base: Speaker, name: str, items: Sequence[SuiteItem]) -> SuiteScores:
     """The base's own scores: the same for every candidate tuned from it."""
     inputs = {"model": fingerprint(project.model.model_dump(mode="json")), "items": items_sha256(items), "suite": name}
 
     def progress(what: str, done: int, total: int) -> None:
         project.progress(f"base, retention: {what}", done, total)
 
-    return project.store.once(StepKey("suite", 1, inputs), SuiteScores, lambda: score_suite(pair.before, name, items, progress))
+    return project.store.once(StepKey("suite", 1, inputs), SuiteScores, lambda: score_suite(base, name, items, progress))
 
 
 def _texts(asked: Forgetting) -> Texts:

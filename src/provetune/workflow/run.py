@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from provetune.hashing import canonical_json
+from provetune.errors import SpecError
 from provetune.records.data import AuditReport
 from provetune.records.evaluation import Decision
-from provetune.store import write_atomic
 from provetune.workflow import steps
 from provetune.workflow.augment_arm import SUFFIX, augmentation_report, augmented_rows
 from provetune.workflow.contender import best_of
+from provetune.workflow.fairness import fairness_rules
+from provetune.workflow.folds import propose_folds, prove_recipe
+from provetune.workflow.forgetting import remedied
 from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import prepare
-from provetune.workflow.project import Project, begin_run, need_torch
+from provetune.workflow.prevention import prevented
+from provetune.workflow.project import Project, begin_run, lock_split, need_torch
 from provetune.workflow.prompts import prompt_candidates
 from provetune.workflow.prove import Results, prove
 from provetune.workflow.retention import Forgetting, retention
+from provetune.workflow.search import searched
+from provetune.workflow.seeds import seed_name
 from provetune.workflow.tuned import Recipe, keep_weights, trained, tuned_candidate
 
 
@@ -39,39 +44,56 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
         return steps.audit_project(project, label_errors=label_errors)
 
 
-def run_project(project: Project, *, train: bool = True) -> Outcome:
-    """Audit, split, plan, prompts, tuning, proof. With `train=False` only what is already trained is proven."""
+def run_project(project: Project, *, train: bool = True, final: bool = False) -> Outcome:
+    """Audit, split, plan, prompts, tuning, proof. With `train=False` only what is already trained is proven.
+
+    With `prove.folds` the recipe is proven; `final` then also trains on all rows. SpecError on `final` without folds.
+    """
     need_torch()
+    if final and not project.spec.prove.folds:
+        raise SpecError("--final trains on all rows, which leaves none for a proof of the weights; it is for prove.folds")
     with project.store.locked():
         begin_run(project)
+        if project.spec.prove.folds:
+            proof = prove_recipe(project, train=train, final=final)
+            return Outcome(proof[0], project.store.current, proof[1], proof[2])
         prepared = prepare(project)
+        propose_folds(project, prepared.split)
         plan = steps.plan_project(project, prepared.split, prepared.train)
         prompts = prompt_candidates(project, prepared.train, prepared.settings)
         rules = steps.gate_rules(project, [*prompts, *([steps.SEARCHED] if project.spec.prompts.search else [])])
+        rules = (*rules, *fairness_rules(project, prepared.split, prompts))
         fixed = steps.fixed_before_training(project, prepared.split, rules)
-        _lock(project, fixed)
+        lock_split(project, fixed)
         beside, search = opponents(project, prepared, prompts)
 
+        plan, tuning_searches = searched(project, prepared, plan, allowed=train)
         augmented = augmented_rows(project, prepared.split, prepared.train, prepared.base)
         arms = {"": prepared.train} if augmented is None else {"": prepared.train, SUFFIX: augmented.rows}
-        trainings = len(plan.chosen) * len(arms)
-        runs, tuned = [], []
-        for method, (suffix, rows) in product(plan.chosen, arms.items()):
-            recipe = Recipe(f"{method}{suffix}", method, plan, prepared.settings, rows, prepared.validation, trainings)
+        seeds = project.spec.train.seeds
+        trainings = len(plan.chosen) * len(arms) * len(seeds)
+        runs, tuned, recipes = [], [], []
+        for method, (suffix, rows), seed in product(plan.chosen, arms.items(), seeds):
+            name = seed_name(method, seed, seeds[0]) + suffix
+            plain = Recipe(name, method, plan, prepared.settings, rows, prepared.validation, trainings)
+            recipe = replace(prevented(project, prepared, plain), seed=seed)
             training = trained(project, recipe, allowed=train)
             candidate, generator = tuned_candidate(project, training, recipe, prepared.responses)
             runs.append(training)
+            recipes.append(recipe)
             tuned.append(best_of(project, prepared, [candidate], generator))
         augmentation = None if augmented is None else augmentation_report(project, augmented, [one.winner for one in tuned])
-        best = max(tuned, key=lambda one: steps.score(project, one.winner))
-        champion, own_search = under_each_prompt(project, prepared, best, beside)
+        place = max(range(len(tuned)), key=lambda place: steps.score(project, tuned[place].winner))
+        alike = place - place % len(seeds)
+        taken = remedied(project, prepared, (tuned[place], recipes[place]), beside, allowed=train)
+        runs += taken.runs
+        champion, own_search = under_each_prompt(project, prepared, taken.contender, beside)
         keep_weights(project, champion.candidate)
-        training = next(run for run in runs if run.weights_sha256 == champion.candidate.weights_sha256)
         suites = project.spec.prove.retention
-        asked = Forgetting(suites, prepared.train, prepared.validation)
-        kept = retention(project, best.candidate, training, asked) if suites else None
+        asked = Forgetting(suites, prepared.train, prepared.validation, selected=taken.report is not None)
+        kept = retention(project, taken.contender.candidate, taken.training, asked) if suites else None
 
-        looked_at = {e.fingerprint: e for one in (*beside, *tuned, champion) for e in one.measured}
+        looked_at = {e.fingerprint: e for one in (*beside, *tuned, taken.contender, champion) for e in one.measured}
         results = Results(
             audit=prepared.review,
             split=prepared.split,
@@ -82,15 +104,10 @@ def run_project(project: Project, *, train: bool = True) -> Outcome:
             fixed=fixed,
             augmentation=augmentation,
             retention=kept,
+            forgetting=taken.report,
             searches=tuple(found for found in (search, own_search) if found is not None),
+            tuning_searches=tuning_searches,
+            over_seeds=tuple(tuned[alike : alike + len(seeds)]),
         )
         decision, report, evidence = prove(project, results, [*beside, champion], champion.candidate)
         return Outcome(decision, project.store.current, report, evidence)
-
-
-def _lock(project: Project, fixed: dict[str, str]) -> None:
-    """Write split.lock: what this run may not change any more. An earlier, different lock is kept beside it."""
-    lock, text = project.folder / "split.lock", canonical_json(fixed) + "\n"
-    before = lock.read_text(encoding="utf-8").splitlines(keepends=True) if lock.is_file() else []
-    if text not in before:
-        write_atomic(lock, "".join([*before, text]))

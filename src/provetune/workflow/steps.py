@@ -27,6 +27,7 @@ from provetune.similarity import alike, example_groups, find_leaks, groups
 from provetune.split import split
 from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 from provetune.store import StepKey, content_sha256, row_hash
+from provetune.workflow.judges import judges, judges_key
 from provetune.workflow.project import Project, processor
 from provetune.workflow.retention import retention_rules
 from provetune.workflow.reviewed import reviewed_labels
@@ -59,11 +60,12 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
         "agreement": "" if reviewed.agreement is None else reviewed.agreement.fingerprint,
         "sources": fingerprint([[s.path, s.rows, [one.model_dump() for one in s.left_out]] for s in project.sources]),
         "personal_data": fingerprint(None if data.pii is None else data.pii.model_dump(mode="json")),
+        "judges": judges_key(project),
     }
 
     def make() -> AuditReport:
         project.progress("audit", 0, 1)
-        near = alike(project.examples, project.progress)
+        near, beside = alike(project.examples, project.progress), judges(project)
         report = audit(
             AuditInput(
                 examples=project.examples,
@@ -85,6 +87,9 @@ def audit_project(project: Project, *, label_errors: bool = False) -> AuditRepor
                 personal_data=data.pii,
                 sources=project.sources,
                 agreement=reviewed.agreement,
+                suites=beside.suites,
+                recogniser=beside.recogniser,
+                toxicity=beside.toxicity,
             ),
             project.dataset.fingerprint,
         )
@@ -145,17 +150,7 @@ def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Pl
     """Memory, time and money of each method, before anything is spent."""
 
     def make() -> Plan:
-        lengths = [len(encode_training(e.messages, project.tokenizer, e.source)) for e in train]
-        request = PlanRequest(
-            model=project.model,
-            shape=ModelShape(**read_shape(project.base_folder)),
-            train=project.spec.train,
-            budget=project.spec.budget,
-            row_lengths=lengths,
-            test_rows=len(parts.test_ids),
-            hardware=_hardware(),
-        )
-        return plan(request)
+        return plan(plan_request(project, train, len(parts.test_ids)))
 
     train_spec = fingerprint([project.spec.train.model_dump(mode="json"), project.spec.budget.model_dump(mode="json")])
     inputs = {
@@ -165,6 +160,20 @@ def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Pl
         "machine": fingerprint([processor(), round(psutil.virtual_memory().total / 2**30), NVIDIA.exists()]),
     }
     return project.store.once(StepKey("plan", 1, inputs), Plan, make)
+
+
+def plan_request(project: Project, train: Sequence[Example], test_rows: int) -> PlanRequest:
+    """What the plan is made from, with this machine's speed measured now."""
+    return PlanRequest(
+        model=project.model,
+        shape=ModelShape(**read_shape(project.base_folder)),
+        train=project.spec.train,
+        budget=project.spec.budget,
+        row_lengths=[len(encode_training(e.messages, project.tokenizer, e.source)) for e in train],
+        test_rows=test_rows,
+        hardware=_hardware(),
+        pairs=sum(bool(e.rejected) for e in train),
+    )
 
 
 def _hardware() -> Hardware:
@@ -199,7 +208,8 @@ def evaluate(project: Project, candidate: Candidate, generator: Generator, examp
             project.progress(f"{candidate.name} on {part}: {what}", done, total)
 
         found, predictions = measure(candidate, generator, examples, yardstick, progress)
-        file = project.store.write_predictions(f"{part}-{candidate.name}-{candidate.fingerprint[:8]}", predictions)
+        rows = f"-{inputs['rows'][:8]}" if project.spec.prove.folds else ""  # one prompt is then measured on several sets of rows
+        file = project.store.write_predictions(f"{part}-{candidate.name}-{candidate.fingerprint[:8]}{rows}", predictions)
         return found.model_copy(update={"predictions_file": file})
 
     def usable(found: Evaluation) -> bool:

@@ -122,7 +122,7 @@ class Trainings:
             test_rows=0,
             hardware=Hardware("not asked", 0.0, "cpu", None),
         )
-        values, _ = choose_hyperparameters(request, "full" if self.method == "full" else "lora")
+        values, _ = choose_hyperparameters(request, self.method)
         return {**values, "max_length": self.plan.hyperparameters[self.method]["max_length"]}
 
 

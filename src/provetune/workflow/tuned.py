@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from provetune.errors import SpecError
+from provetune.errors import Notice, SpecError
 from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
+from provetune.spec.model import BudgetSpec
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
 from provetune.workflow.yardstick import yardstick_of
 
+if TYPE_CHECKING:
+    from provetune.tuning.forgetting import BesideTexts
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one training of a run is made of; `trainings` share the time that the budget allows."""
+    """What one training of a run is made of; `trainings` share the time that the budget allows.
+
+    `beside` is trained on beside the rows, `rewritten` counts targets of `train` that another model wrote. Without a `seed` it
+    is the project's first.
+    """
 
     name: str
     method: Method
@@ -31,6 +42,9 @@ class Recipe:
     train: Sequence[Example]
     validation: Sequence[Example]
     trainings: int
+    beside: BesideTexts | None = None
+    rewritten: Mapping[str, int] = field(default_factory=dict)
+    seed: int | None = None
 
 
 def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
@@ -44,14 +58,16 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
         prompt=steps.PLAIN,
         generation=recipe.settings,
     )
-    seed = project.spec.train.seeds[0]
+    seed = project.spec.train.seeds[0] if recipe.seed is None else recipe.seed
     inputs = {
         "rows": fingerprint([content_sha256(recipe.train), content_sha256(recipe.validation)]),
         "recipe": fingerprint([method, plan.hyperparameters[method], seed, project.metric, candidate.fingerprint]),
         "model": fingerprint(project.model.model_dump(mode="json")),
     }
+    if recipe.beside is not None:
+        inputs["beside"] = recipe.beside.key
     checkpoints = store.current / "checkpoints" / recipe.name
-    hours = project.spec.budget.max_hours
+    seconds, limit = budget_limit(project.spec.budget, plan, method, recipe.trainings)
 
     def make() -> TrainingRun:
         if not allowed:
@@ -70,16 +86,46 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
             seed=seed,
             checkpoints=checkpoints,
             out=store.current / "weights" / recipe.name,
-            max_seconds=hours * 3600 / recipe.trainings if hours else float("inf"),
+            max_seconds=seconds,
             environment=environment(),
             progress=project.progress,
+            limit=limit,
+            beside=recipe.beside,
+            event=store.event,
+            usd_per_hour=usd_per_hour(plan, method),
+            trackers=[name for name in project.spec.tracking if name != "none"],
         )
         made = tune(request)
-        return made.model_copy(update={"weights_folder": str(Path(made.weights_folder).relative_to(project.folder))})
+        if made.stopped_because == limit:
+            done = f"{len(made.losses):,} of {made.total_steps:,} steps of {recipe.name}"
+            warnings.warn(f"{done} are done and {limit}: the best weights so far go on to the verdict", Notice, stacklevel=2)
+        folder = str(Path(made.weights_folder).relative_to(project.folder))
+        return made.model_copy(update={"weights_folder": folder, "rewritten": dict(recipe.rewritten)})
 
     found = store.once(StepKey(f"tuning-{recipe.name}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
     shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
     return found
+
+
+def usd_per_hour(plan: Plan, method: Method) -> float | None:
+    """Dollars of an hour at the price that the plan assumes; None where it knows none."""
+    option = next((one for one in plan.options if one.method == method), None)
+    if option is None or option.cost_usd.value is None or not option.duration_h.value:
+        return None
+    return option.cost_usd.value / option.duration_h.value
+
+
+def budget_limit(budget: BudgetSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
+    """Seconds that the budget leaves for each of the trainings, and what is then used up; dollars at the price that the plan assumes."""
+    price = usd_per_hour(plan, method)
+    limits = [(math.inf, "there is no limit")]
+    if budget.max_hours is not None:
+        limits.append((budget.max_hours * 3600, f"budget.max_hours of {budget.max_hours:g} h is used up"))
+    if budget.max_usd is not None and price:
+        words = f"budget.max_usd of {budget.max_usd:g} $ is used up at {price:.2f} $ an hour"
+        limits.append((budget.max_usd / price * 3600, words))
+    seconds, words = min(limits)
+    return seconds / trainings, words
 
 
 def _intact(project: Project, training: TrainingRun) -> bool:

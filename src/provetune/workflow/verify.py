@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from provetune.errors import EvidenceError
-from provetune.evaluation import compare, confidence_at
+from provetune.evaluation import compare, compare_over_folds, confidence_at
+from provetune.evaluation.blind_votes import vote_agreement, win_rate
+from provetune.evaluation.by_slice import again as panel_again
+from provetune.evaluation.roi import return_on_investment
 from provetune.hashing import fingerprint
-from provetune.records.evaluation import Decision, Evidence
+from provetune.records.evaluation import Decision, Evaluation, Evidence
 from provetune.stats.estimate import Estimate
 from provetune.stats.multiple import noninferiority_confidence
 from provetune.workflow.prove import at_confidence, recompute
+from provetune.workflow.recipe import summarised
+from provetune.workflow.seeds import seed_report
 
 _REMEDY = "restore the file, or write it again with `provetune prove`"
 
@@ -65,17 +72,22 @@ def _check_parts(evidence: Evidence) -> None:
     if fingerprint([rule.model_dump(mode="json") for rule in evidence.rules]) != fixed["rules"]:
         raise EvidenceError("its rules are not the ones that were fixed before training")
     mine = fingerprint(fixed)
-    candidates = {e.candidate.fingerprint for e in evidence.evaluations if e.part == "test"}
+    alike = () if evidence.seeds is None else evidence.seeds.evaluations
+    candidates = {e.candidate.fingerprint for e in (*evidence.evaluations, *alike) if e.part == "test"}
     numbers = [k for k, o in enumerate(evidence.openings, start=1) if o.spec == mine and set(o.candidates) == candidates]
     if numbers[:1] != [stored.opening] or not math.isclose(stored.confidence, confidence_at(float(fixed["confidence"]), stored.opening)):
         raise EvidenceError(f"its ledger does not show opening {stored.opening} of the test split, at which it was decided")
-    for evaluation in evidence.evaluations:
+    folds = None if evidence.folds is None else evidence.folds.fold_of
+    for evaluation in (*evidence.evaluations, *alike):
         for metric, summary in evaluation.summary.items():
-            if not _equal(at_confidence(evaluation, summary.confidence).summary[metric], summary):
+            at = at_confidence if folds is None else partial(summarised, fold_of=folds)
+            if not _equal(at(evaluation, confidence=summary.confidence).summary[metric], summary):
                 raise EvidenceError(f"{evaluation.candidate.name} on {evaluation.part}: {metric} is not what its observations give")
     on_test = {e.candidate.name: e for e in evidence.evaluations if e.part == "test"}
+    _check_fairness(evidence, on_test)
     for found in evidence.comparisons:
-        again = compare(on_test[found.candidate], on_test[found.baseline], found.metric, found.difference.confidence)
+        pair, wanted = (on_test[found.candidate], on_test[found.baseline]), found.difference.confidence
+        again = compare(*pair, found.metric, wanted) if folds is None else compare_over_folds(*pair, folds, found.metric, wanted)
         counts = (again.wins, again.ties, again.losses) == (found.wins, found.ties, found.losses)
         allowed = (stored.confidence, noninferiority_confidence(stored.confidence))
         counts = counts and any(math.isclose(found.difference.confidence, each) for each in allowed)
@@ -83,6 +95,39 @@ def _check_parts(evidence: Evidence) -> None:
             raise EvidenceError(
                 f"{found.candidate} against {found.baseline}: the difference in {found.metric} is not what the observations give"
             )
+    _check_beside(evidence, on_test)
+
+
+def _check_beside(evidence: Evidence, on_test: Mapping[str, Evaluation]) -> None:
+    """What stands beside the decision: folds, spread over seeds, votes of people, return on investment."""
+    if evidence.folds is not None and evidence.records.get("folds") != evidence.folds.fingerprint:
+        raise EvidenceError("its folds are not the ones that were recorded")
+    if evidence.seeds is not None:
+        spread = seed_report(
+            evidence.seeds.seeds, evidence.seeds.evaluations, tuple(on_test.values()), evidence.rules, evidence.decision.confidence
+        )
+        if spread != evidence.seeds:
+            raise EvidenceError("its spread over seeds is not what the observations give")
+    if evidence.human is not None:
+        human = evidence.human
+        if (win_rate(human.votes), vote_agreement(human.votes)) != (human.win_rate, human.agreement):
+            raise EvidenceError("its win rate and agreement are not what the blind votes give")
+    if evidence.roi is not None:
+        champion = on_test[evidence.champion]
+        others = [e for e in on_test.values() if e is not champion]
+        if return_on_investment(evidence.roi.costs, champion, others, evidence.comparisons) != evidence.roi:
+            raise EvidenceError("its return on investment is not what quality and costs give")
+
+
+def _check_fairness(evidence: Evidence, on_test: Mapping[str, Evaluation]) -> None:
+    treated = evidence.fairness
+    if treated is None:
+        return
+    for panel in treated.panels:
+        found = panel_again(panel, on_test[treated.baseline], on_test[treated.candidate], evidence.decision.confidence)
+        pairs = ((found.before, panel.before), (found.after, panel.after), (found.harm, panel.harm))
+        if found.status != panel.status or not all(_equal(*pair) for pair in pairs):
+            raise EvidenceError(f"fairness: {panel.name}, {panel.measure} is not what its rows give")
 
 
 def _equal(a: Estimate, b: Estimate) -> bool:

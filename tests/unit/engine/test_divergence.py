@@ -11,7 +11,8 @@ from peft import LoraConfig, get_peft_model
 
 from provetune.chat import TokenRow
 from provetune.engine import divergence
-from provetune.engine.divergence import base_of, row_divergence
+from provetune.engine.divergence import row_divergence
+from provetune.engine.pull import base_of
 from provetune.protocols import TokenDivergence
 from tests.models import random_rows, tiny_llama
 from tests.unit.engine.architectures import alike_rows

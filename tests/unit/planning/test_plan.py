@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from provetune.errors import DataError, HardwareTooSmall, SpecError
+from provetune.errors import DataError, HardwareTooSmall
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
 from provetune.planning.price import offers, training_cost
 from provetune.planning.time import flops_per_token, training_hours
@@ -61,7 +61,7 @@ def test_every_setting_has_a_reason() -> None:
     for method, values in found.hyperparameters.items():
         assert all(found.why[f"{method}.{key}"] for key in values)
         assert found.why[f"{method}.chosen"].startswith("fits the memory")
-    assert found.why["lora.learning_rate"] == "rule: LoRA default for models under 100M parameters"
+    assert found.why["lora.learning_rate"] == "rule: LoRA default for models under 100M parameters (measured with the starter model)"
 
 
 def test_the_users_own_settings_win() -> None:
@@ -155,8 +155,41 @@ def test_what_cannot_be_planned_is_refused() -> None:
         plan(replace(SMALL, row_lengths=[]))
     with pytest.raises(DataError, match="at most 5 tokens"):
         plan(replace(SMALL, train=TrainSpec(max_length=5)))
-    with pytest.raises(SpecError, match="qlora"):
-        plan(replace(SMALL, train=TrainSpec(method="qlora")))
+    with pytest.raises(DataError, match="no training row has a rejected answer"):
+        plan(replace(SMALL, train=TrainSpec(method="dpo")))
+
+
+def test_four_bits_are_tried_by_themselves_only_where_lora_does_not_fit() -> None:
+    # of a base whose weights are nearly all in linear layers 0.52 of 4 bytes stay
+    shape = replace(SMALL.shape, hidden=2048, layers=20, mlp=8192, heads=16, kv_heads=16, head_dim=128)
+    parameters = shape.linear_parameters + shape.head_parameters
+    large = replace(SMALL, shape=shape, model=SMALL.model.model_copy(update={"parameters": parameters}))
+    roomy = replace(large, hardware=replace(SMALL.hardware, memory_gib=100.0))
+    assert [option.method for option in plan(roomy).options] == ["lora", "full"]
+    found = plan(replace(large, hardware=replace(SMALL.hardware, memory_gib=9.0)))
+    assert found.chosen == ("qlora",) and found.why["lora.chosen"].startswith("left out: needs about")
+    lora, _, qlora = found.options
+    assert lora.memory_gib.value is not None and qlora.memory_gib.value is not None
+    saved = 1.06 * 1.12 * (4 + 2 - 0.5159) * shape.linear_parameters / 2**30  # 32 bits and their 16-bit cast
+    assert lora.memory_gib.value - qlora.memory_gib.value == pytest.approx(
+        saved, rel=0.07
+    )  # the cast takes memory, and saves some of what is kept
+
+
+def test_settings_beyond_the_usual_are_planned_only_where_they_are_set() -> None:
+    usual = plan(replace(SMALL, train=TrainSpec(method="lora"))).hyperparameters["lora"]
+    assert set(usual) == {"learning_rate", "epochs", "batch_size", "max_length", "patience", "r", "alpha", "dropout", "targets"}
+    lora = {"variants": "dora", "plus": 16, "layers": "0-1"}
+    spec = TrainSpec.model_validate({"method": "lora", "neftune": 5, "optimizer": "adafactor", "lora": lora})
+    found = plan(replace(SMALL, train=spec))
+    more = {"variants": "dora", "plus": 16.0, "layers": "0-1", "neftune": 5.0, "optimizer": "adafactor"}
+    assert found.hyperparameters["lora"] == {**usual, **more}
+    assert found.why["lora.neftune"] == "set in the project file"
+
+
+def test_pairs_of_answers_are_counted_for_preference_methods() -> None:
+    found = plan(replace(SMALL, train=TrainSpec(method="dpo"), pairs=40))
+    assert found.hyperparameters["dpo"]["beta"] == 0.1 and "40 rows" in found.why["dpo.epochs"]
 
 
 def test_more_rows_never_take_less_time_or_memory() -> None:

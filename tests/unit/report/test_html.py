@@ -17,6 +17,7 @@ SECTIONS = (
     "decision",
     "comparison",
     "rules",
+    "roi",
     "fixed",
     "data",
     "claims",
@@ -24,7 +25,10 @@ SECTIONS = (
     "baselines",
     "training",
     "retention",
+    "fairness",
+    "robustness",
     "errors",
+    "human",
     "limits",
     "reproduce",
 )

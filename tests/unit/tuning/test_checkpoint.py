@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from provetune.errors import Notice
 from provetune.tuning.checkpoint import CheckpointFolder
 
 STATE = {"step": 3, "losses": [[1, 2.5, 0.1]]}
@@ -50,6 +51,7 @@ def test_the_newest_two_are_kept(folder: CheckpointFolder) -> None:
     assert found is not None and found.tensors("weights")["a"][0, 0] == 4.0 and len(list(folder.path.iterdir())) == 2
 
 
+@pytest.mark.filterwarnings("ignore:the checkpoint:provetune.errors.Notice")
 @pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_a_damaged_checkpoint_is_passed_over(folder: CheckpointFolder, file: str, damage: str) -> None:
@@ -62,7 +64,10 @@ def test_a_damaged_checkpoint_is_passed_over(folder: CheckpointFolder, file: str
     assert newest_step(folder) == 1
 
 
-@pytest.mark.parametrize("manifest", ["[]", "{}", '{"step": 2, "files": []}', '{"files": {}}', '{"step": "x", "files": {}}'])
+@pytest.mark.filterwarnings("ignore:the checkpoint:provetune.errors.Notice")
+@pytest.mark.parametrize(
+    "manifest", ["[]", "{}", '{"step": 2, "files": []}', '{"files": {}}', '{"step": 2, "files": {}}', '{"step": "x", "files": {}}']
+)
 def test_a_manifest_of_another_form_is_passed_over(folder: CheckpointFolder, manifest: str) -> None:
     (folder.path / "step-00000002" / "manifest.json").write_text(manifest)
     assert newest_step(folder) == 1
@@ -86,4 +91,7 @@ def test_a_folder_that_was_being_built_is_not_one(folder: CheckpointFolder) -> N
 def test_all_damaged_is_none(folder: CheckpointFolder) -> None:
     for path in folder.path.glob("step-*"):
         (path / "state.json").write_text("{}")
-    assert folder.newest() is None
+    with pytest.warns(Notice, match="is damaged: it is passed over and kept as aside-step-0000000"):
+        assert folder.newest() is None
+    assert sorted(item.name for item in folder.path.iterdir()) == ["aside-step-00000001", "aside-step-00000002"]
+    assert folder.newest() is None, "and nothing more is said"

@@ -42,7 +42,8 @@ def write_project(folder: Path, base: Path) -> None:
         csv.writer(file).writerows([("text", "label"), *rows])
     (folder / "provetune.yaml").write_text(
         f"version: 1\nname: scripted\ndata:\n  path: rows.csv\n  columns: {{prompt: text, target: label}}\n"
-        f"base: {base}\ntask: {{type: classify, max_new_tokens: 8}}\nprove: {{against: [zero-shot, few-shot], margin: 0.02}}\n"
+        f"base: {base}\ntask: {{type: classify, max_new_tokens: 8}}\n"
+        "prove: {against: [zero-shot, few-shot], margin: 0.02, retention: []}\n"
     )
 
 

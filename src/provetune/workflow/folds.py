@@ -1,0 +1,294 @@
+"""Few rows: every fold is tuned on the others and scored once, and the verdict is on the recipe, not on one set of weights."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from provetune import __version__
+from provetune.errors import Notice, SpecError
+from provetune.evaluation import confidence_at
+from provetune.gate import Measured
+from provetune.hashing import fingerprint
+from provetune.metrics import METRICS
+from provetune.models.lazy import LazyGenerator
+from provetune.models.responses import CachedGenerator, ResponseCache
+from provetune.protocols import Generator
+from provetune.records.candidate import Candidate, Method, Plan, TrainingRun
+from provetune.records.data import AuditReport, Example, Split
+from provetune.records.evaluation import Decision, Evaluation, Evidence, GateRule, Prediction
+from provetune.records.folds import FoldReport
+from provetune.split import folds, split
+from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
+from provetune.stats.proportion import wilson
+from provetune.store import StepKey, content_sha256, lines_of, row_hash
+from provetune.workflow import steps
+from provetune.workflow.contender import Contender, best_of
+from provetune.workflow.opponents import opponents, under_each_prompt
+from provetune.workflow.prepare import Prepared
+from provetune.workflow.prevention import prevented
+from provetune.workflow.project import Project, environment, lock_split
+from provetune.workflow.prompts import generation_settings, prompt_candidates, with_shots
+from provetune.workflow.prove import Results, concerning, write_proof
+from provetune.workflow.recipe import RECIPE, decide_recipe, measured_over_folds, outlook, summarised
+from provetune.workflow.roi import returns
+from provetune.workflow.stored_votes import stored_votes
+from provetune.workflow.tuned import Recipe, identity, load_generator, trained, tuned_candidate
+
+FINAL = "unproven"
+"""Begins the name of the folder with weights that were trained on all rows."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all folds share: the reviewed rows, each in its fold, and the base model."""
+
+    project: Project
+    review: AuditReport
+    whole: Split
+    rows: Sequence[Example]
+    fold_of: dict[str, int]
+    responses: ResponseCache
+    base: Generator
+
+    def prepared(self, number: int) -> Prepared:
+        """All but this fold, cut into train and validation; a fold that is none holds nothing out. Groups stay whole."""
+        spec = self.project.spec.data.split
+        out = {row.group for row in self.rows if self.fold_of.get(row.id) == number}
+        rest = [row for row in self.rows if row.group not in out]
+        numbers = {name: place for place, name in enumerate(sorted({str(row.group) for row in rest}))}
+        parts = split(rest, spec, groups=[numbers[str(row.group)] for row in rest], test_examples=[], leaked={})
+        return Prepared(
+            review=self.review,
+            split=self.whole,
+            train=parts.train,
+            validation=steps.tied_together(parts.validation),
+            settings=generation_settings(self.project, parts.train),
+            responses=self.responses,
+            base=with_shots(self.project, parts.train, self.base),
+        )
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold: the rows that are held out, who takes part, and how the tuned one came about."""
+
+    held: Sequence[Example]
+    beside: Sequence[Contender]
+    champion: Contender
+    runs: Sequence[TrainingRun]
+
+
+def prove_recipe(project: Project, *, train: bool, final: bool) -> tuple[Decision, Path, Path]:
+    """Decision, report and evidence on the recipe; with `final` also weights trained on all rows, which nothing proves by itself.
+
+    SpecError on settings that speak of one set of weights. A killed call goes on where it was.
+    """
+    _refuse(project)
+    review = steps.audit_project(project)
+    steps.refuse_blocked(review)
+    rows = steps.tied_together(project.examples)
+    scored = [row for row in rows if not row.synthetic]
+    fold_of = folds(scored, project.spec.prove.folds, project.spec.data.split.seed)
+    responses = ResponseCache(project.folder / ".provetune" / "responses.sqlite")
+    base = CachedGenerator(LazyGenerator(lambda: load_generator(project, None, None)), responses, identity(project))
+    ground = Ground(project, review, _whole(project, scored), rows, fold_of, responses, base)
+    first = ground.prepared(0)
+    plan = steps.plan_project(project, ground.whole, first.train)
+    rules = _rules(project, first)
+    fixed = {**steps.fixed_before_training(project, ground.whole, rules), "folds": str(project.spec.prove.folds)}
+    lock_split(project, fixed)
+    made = [_fold(ground, plan, number, allowed=train) for number in range(project.spec.prove.folds)]
+    results = Results(review, ground.whole, plan, tuple(run for one in made for run in one.runs), (), rules, fixed)
+    method = Counter(run.method for run in results.runs).most_common(1)[0][0]
+    proof = _proof(project, results, made, fold_of)
+    if final:
+        _final(ground, plan, method)
+    return proof
+
+
+def propose_folds(project: Project, parts: Split) -> None:
+    """Say so where the test split could prove no gain of any size that a tuning may bring."""
+    if parts.smallest_provable_gain is None and METRICS[project.metric].kind != "corpus" and not parts.test_given:
+        warnings.warn(
+            f"the test split has {len(parts.test_ids):,} rows, which can prove no gain; `prove.folds: 5` scores every row out of its fold "
+            "and proves the recipe",
+            Notice,
+            stacklevel=2,
+        )
+
+
+def _refuse(project: Project) -> None:
+    spec = project.spec
+    asked = {
+        "data.test": spec.data.test is not None,
+        "augment.kinds": bool(spec.augment.kinds),
+        "prove.slices": bool(spec.prove.slices),
+        "search.trials": spec.search.trials > 0,
+        "train.seeds (more than one)": len(spec.train.seeds) > 1,
+    }
+    wrong = [key for key, given in asked.items() if given]
+    if wrong:
+        raise SpecError(f"prove.folds is {spec.prove.folds}, which does not go with {', '.join(wrong)}; remove one of them")
+    if METRICS[project.metric].kind == "corpus":
+        raise SpecError(
+            f"prove.folds is {spec.prove.folds}, but {project.metric} is no mean of scores of examples; name accuracy, exact_match, "
+            "rouge_l or another that is"
+        )
+
+
+def _rules(project: Project, first: Prepared) -> tuple[GateRule, ...]:
+    """Those that out-of-fold predictions can answer: better than the prompts, and the audit."""
+    prompts = prompt_candidates(project, first.train, first.settings)
+    rules = steps.gate_rules(project, [*prompts, *([steps.SEARCHED] if project.spec.prompts.search else [])])
+    return tuple(rule for rule in rules if rule.kind in ("beats_baseline", "audit") and not rule.panel)
+
+
+def _whole(project: Project, scored: Sequence[Example]) -> Split:
+    """All rows as one test part."""
+    inputs = {"rows": content_sha256(scored), "folds": str(project.spec.prove.folds), "seed": str(project.spec.data.split.seed)}
+    sealed = project.store.sealed
+    return project.store.once(
+        StepKey("folds", 1, inputs), Split, lambda: _sealed(project, scored), usable=lambda one: (sealed / one.test_file).is_file()
+    )
+
+
+def _sealed(project: Project, scored: Sequence[Example]) -> Split:
+    name, digest = project.store.seal_rows(scored)
+    made = {e.id: "is made from another row or by a model; such rows only train" for e in project.examples if e.synthetic}
+    return Split(
+        dataset=project.dataset.fingerprint,
+        seed=project.spec.data.split.seed,
+        strategy=f"{project.spec.prove.folds} folds, each scored by a training on the others",
+        grouped_by=("near duplicates", "source_id", "group"),
+        train_ids=(),
+        validation_ids=(),
+        test_ids=tuple(e.id for e in scored),
+        test_file=name,
+        test_sha256=digest,
+        test_row_hashes=tuple(row_hash(e) for e in scored),
+        left_out=made,
+        smallest_provable_gain=smallest_provable_gain(len(scored), EXPECTED_DISCORDANCE),
+    )
+
+
+def _fold(ground: Ground, plan: Plan, number: int, *, allowed: bool) -> Fold:
+    """The recipe once: prompts, trainings, and the choice among them on the fold's own validation rows."""
+    project, prepared = ground.project, ground.prepared(number)
+    beside, _ = opponents(project, prepared, prompt_candidates(project, prepared.train, prepared.settings))
+    recipes = [_recipe(project, prepared, plan, method, f"fold-{number + 1}-{method}") for method in plan.chosen]
+    runs = [trained(project, recipe, allowed=allowed) for recipe in recipes]
+    tuned = [
+        best_of(project, prepared, [candidate], generator)
+        for candidate, generator in (
+            tuned_candidate(project, run, recipe, ground.responses) for run, recipe in zip(runs, recipes, strict=True)
+        )
+    ]
+    best = max(range(len(tuned)), key=lambda place: steps.score(project, tuned[place].winner))
+    champion, _ = under_each_prompt(project, prepared, tuned[best], beside)
+    # loaded again when its fold is scored: the models of all folds together may not fit into memory
+    _, again = tuned_candidate(project, runs[best], recipes[best], ground.responses)
+    held = [row for row in ground.rows if ground.fold_of.get(row.id) == number]
+    return Fold(held, beside, replace(champion, generator=with_shots(project, prepared.train, again)), runs)
+
+
+def _recipe(project: Project, prepared: Prepared, plan: Plan, method: Method, name: str) -> Recipe:
+    trainings = len(plan.chosen) * project.spec.prove.folds
+    plain = Recipe(name, method, plan, prepared.settings, prepared.train, prepared.validation, trainings)
+    return prevented(project, prepared, plain)
+
+
+def _proof(project: Project, results: Results, made: list[Fold], fold_of: dict[str, int]) -> tuple[Decision, Path, Path]:
+    """Open all held-out rows once, score each out of its fold, decide, write."""
+    everyone = [[(one.candidate.name, one) for one in fold.beside] + [(RECIPE, fold.champion)] for fold in made]
+    named = {name: _together([dict(each)[name].candidate for each in everyone], name) for name, _ in everyone[0]}
+    opening = steps.opening_of(project, results.split, results.fixed, list(named.values()))
+    _, number = project.store.open_test(results.split.test_file, opening)
+    confidence = confidence_at(project.spec.prove.confidence, number)
+    chosen = tuple(fold.champion.candidate.name for fold in made)
+    examples = [row for fold in made for row in fold.held]
+    found: dict[str, list[Evaluation]] = {name: [] for name in named}
+    held = [fold.held for fold in made]
+    made.clear()  # with a fold goes its model
+    for rows in held:
+        for name, one in everyone.pop(0):
+            found[name].append(one.evaluated(project, rows, "test"))
+    on_test = tuple(summarised(_merged(project, named[name], parts), fold_of, confidence) for name, parts in found.items())
+    judged_at = (tuple(f.check for f in results.audit.blockers), number, confidence)
+    measured = measured_over_folds(on_test, RECIPE, fold_of, judged_at)
+    says = outlook(len(project.examples), measured, results.rules)
+    report = FoldReport(folds=project.spec.prove.folds, fold_of=fold_of, chosen=chosen, outlook=says)
+    decision = decide_recipe(results.rules, measured, report.folds)
+    evidence = _evidence(project, results, measured, (decision, report))
+    return decision, *write_proof(project, results, (evidence, None, (), None), examples)
+
+
+def _evidence(project: Project, results: Results, measured: Measured, found: tuple[Decision, FoldReport]) -> Evidence:
+    decision, report = found
+    on_test = [measured.champion, *measured.baselines]
+    return Evidence(
+        project=project.spec.name,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_by=f"provetune {__version__}",
+        environment=environment(),
+        fixed_before_training=results.fixed,
+        rules=results.rules,
+        audit_blockers=tuple(measured.audit_blockers),
+        labels=project.labels,
+        champion=RECIPE,
+        evaluations=tuple(on_test),
+        comparisons=tuple(measured.comparisons),
+        openings=tuple(o.model_copy(update={"row_hashes": ()}) for o in concerning(project.store.openings(), results.split)),
+        decision=decision,
+        records={
+            "audit": results.audit.fingerprint,
+            "split": results.split.fingerprint,
+            "plan": results.plan.fingerprint,
+            "folds": report.fingerprint,
+            **{f"tuning-{Path(run.weights_folder).name}": run.fingerprint for run in results.runs},
+        },
+        folds=report,
+        human=stored_votes(project.folder, on_test),
+        roi=returns(project, (results.plan, results.runs, ()), on_test, measured.comparisons, RECIPE),
+    )
+
+
+def _together(candidates: Sequence[Candidate], name: str) -> Candidate:
+    """One name for what stood in all folds; prompt and settings are those of the first, the hash is over all."""
+    hashed = fingerprint([one.fingerprint for one in candidates])
+    return candidates[0].model_copy(update={"name": name, "weights_sha256": hashed, "weights_folder": None})
+
+
+def _merged(project: Project, candidate: Candidate, parts: Sequence[Evaluation]) -> Evaluation:
+    """The out-of-fold evaluations as one; of metrics those that all folds have."""
+    metrics = [name for name in parts[0].metrics if all(name in part.metrics for part in parts)]
+    usable = sum(round((part.parsed.value or 0.0) * part.parsed.n) for part in parts)
+    texts = [Prediction.model_validate_json(line) for part in parts for line in lines_of(project.folder / part.predictions_file)]
+    return parts[0].model_copy(
+        update={
+            "candidate": candidate,
+            "example_ids": tuple(name for part in parts for name in part.example_ids),
+            "group_ids": tuple(name for part in parts for name in part.group_ids),
+            "metrics": {name: parts[0].metrics[name] for name in metrics},
+            "observations": {name: tuple(row for part in parts for row in part.observations[name]) for name in metrics},
+            "parsed": wilson(usable, sum(part.parsed.n for part in parts)),
+            "predictions_file": project.store.write_predictions(f"out-of-fold-{candidate.name}-{candidate.fingerprint[:8]}", texts),
+            "label_prior": (),
+            **{name: sum(getattr(part, name) for part in parts) for name in _SUMS},
+        }
+    )
+
+
+_SUMS = ("not_measured", "seconds", "prompt_tokens", "completion_tokens", "shots_left_out", "kept")
+
+
+def _final(ground: Ground, plan: Plan, method: Method) -> None:
+    """Weights trained on all rows by the recipe: no row is left to prove them."""
+    project = ground.project
+    training = trained(project, _recipe(project, ground.prepared(-1), plan, method, f"final-{method}"), allowed=True)
+    kept = project.store.keep_weights(project.folder / training.weights_folder, f"{FINAL}-{'model' if method == 'full' else 'adapter'}")
+    warnings.warn(f"{kept}: trained on all rows by the recipe; these weights are not proven by themselves", Notice, stacklevel=2)
