@@ -282,6 +282,8 @@ class TrainSpec(SpecPart):
 
     @model_validator(mode="after")
     def _start_from_whole_weights(self) -> Self:
+        if self.forgetting.remedy == "kl" and "pissa" in self.lora.variants:
+            raise ValueError("forgetting is kl and lora.variants name pissa, which changes the base that KL holds to; keep one of them")
         if self.method == "qlora" and "pissa" in self.lora.variants:
             raise ValueError("method is qlora and lora.variants name pissa, which needs the base in its full width; use method lora")
         return self

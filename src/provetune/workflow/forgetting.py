@@ -59,6 +59,7 @@ def remedied(
         return _as_candidate(project, prepared, recipe, scaled(project, training, float(given.scale)), ())
     if not suites or given.remedy not in ("auto", "scale"):
         return Remedied(best, training)
+    allowed = allowed and "pissa" not in project.spec.train.lora.variants  # it changes the base that KL holds to
     weigher = _Weigher(project, prepared, load_suites(suites, project.folder), _wanted(project, beside), allowed)
     report = weigher.report(best.candidate.name, recipe)
     taken = report.points[report.chosen]
