@@ -79,6 +79,8 @@ def _check_parts(evidence: Evidence) -> None:
         raise EvidenceError(f"its ledger does not show opening {stored.opening} of the test split, at which it was decided")
     folds = None if evidence.folds is None else evidence.folds.fold_of
     for evaluation in (*evidence.evaluations, *alike):
+        if not set(evaluation.metrics) == set(evaluation.observations) == set(evaluation.summary):
+            raise EvidenceError(f"{evaluation.candidate.name} on {evaluation.part}: its metrics are not the ones that were observed")
         for metric, summary in evaluation.summary.items():
             at = at_confidence if folds is None else partial(summarised, fold_of=folds)
             if not _equal(at(evaluation, confidence=summary.confidence).summary[metric], summary):
