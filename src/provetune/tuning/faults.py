@@ -19,6 +19,8 @@ from provetune.errors import ModelError, RunFailed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RISING_STEPS = 5
 """So many steps in a row must be far above what was seen before a run counts as diverged: one hard step says little."""
+KNOWING = 2.0
+"""Below so many nats a token a model still knows something of what it writes."""
 _NO_MEMORY = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
 
 
@@ -72,7 +74,8 @@ def check_step(model: Any, taken: Sequence[tuple[int, float, float]], loss: floa
     """Why a step that gave this loss and norm of the gradient, after the steps `taken`, may not be taken; None where it may.
 
     It may not where one of them is no finite number, where no gradient arrives at all, or where each of the last RISING_STEPS losses is
-    above ten times the median before them and twice the highest of the first RISING_STEPS.
+    above ten times the median before them, twice the highest of the first RISING_STEPS, and KNOWING nats a token: a base that
+    already does the task begins near 0, and may rise a little.
     """
     if not (math.isfinite(loss) and math.isfinite(norm)):
         sick = next((name for name, p in model.named_parameters() if not bool(p.isfinite().all())), None)
@@ -82,7 +85,7 @@ def check_step(model: Any, taken: Sequence[tuple[int, float, float]], loss: floa
     if norm == 0 and loss > 1e-3:
         return "no gradient arrives at any trainable weight, so nothing would be learned; use another method or base model"
     known, last = taken[: 1 - RISING_STEPS], [*(loss for _, loss, _ in taken[1 - RISING_STEPS :]), loss]
-    high = len(known) > RISING_STEPS and min(last) > 2 * max(loss for _, loss, _ in known[:RISING_STEPS])
+    high = len(known) > RISING_STEPS and min(last) > max(KNOWING, 2 * max(loss for _, loss, _ in known[:RISING_STEPS]))
     if high and min(last) > 10 * statistics.median(loss for _, loss, _ in known):
         return f"the loss has exploded: {RISING_STEPS} steps in a row above ten times the median before; lower train.learning_rate"
     return None

@@ -374,6 +374,7 @@ def test_each_way_to_diverge_has_its_name(losses: list[float], norm: float, caus
         [*CALM, *[40.0] * (RISING_STEPS - 1)],
         [*CALM, *[40.0] * (RISING_STEPS - 1), 0.5],
         [1.0] * 5 + [0.001] * 30 + [1.0] * RISING_STEPS,  # rows that nobody has learned yet
+        [0.001] * 30 + [0.5] * RISING_STEPS,  # a base that already did the task
         [40.0] * 20,
     ],
 )
