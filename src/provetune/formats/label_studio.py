@@ -7,7 +7,7 @@ from typing import Any
 
 from provetune.errors import DataError
 from provetune.formats.jsonl import JsonObject, json_row, kind, text_of
-from provetune.formats.prompt_completion import more_than_two_texts
+from provetune.formats.prompt_completion import no_answer_of_one_text
 from provetune.formats.row import Notes, Place, RawRow, single_turn
 from provetune.formats.shape import Shape, completed
 from provetune.formats.table import PROMPT_NAMES, guess_column
@@ -96,9 +96,7 @@ def _answers(results: Any, place: Place, where: str) -> list[str]:
 
 def write_row(example: Example, columns: ColumnsSpec, notes: Notes) -> JsonObject | None:
     """The row as a task; the annotations it was read with are kept as long as they give its target."""
-    reason = more_than_two_texts(example) or ("a rated answer; write it as 'chat'" if example.desirable is not None else None)
-    if reason is None and not example.target.strip():
-        reason = "an empty target"
+    reason = no_answer_of_one_text(example)
     if reason:
         notes.row(reason, example.source)
         return None

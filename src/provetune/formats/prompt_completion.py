@@ -36,6 +36,12 @@ def write_row(example: Example, columns: ColumnsSpec, notes: Notes) -> JsonObjec
     return completed(own, example, columns, (), notes)
 
 
+def no_answer_of_one_text(example: Example) -> str | None:
+    """Why a record with one prompt and one answer, as labelling tools keep it, does not hold an example; None where it does."""
+    rated = "a rated answer; write it as 'chat'" if example.desirable is not None else None
+    return more_than_two_texts(example) or rated or (None if example.target.strip() else "an empty target")
+
+
 def more_than_two_texts(example: Example) -> str | None:
     """Why a prompt and a completion do not hold an example; None where they do."""
     if example.rejected:

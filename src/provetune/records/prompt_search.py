@@ -10,6 +10,9 @@ from provetune.records.base import Frozen, Record
 from provetune.records.candidate import Candidate, Prompt
 from provetune.stats.estimate import Estimate
 
+SEARCHED = "prompt-search"
+"""What the base model with the prompt that a search found is called."""
+
 
 class PromptTrial(Frozen):
     """One prompt that was tried, with its score on the first `rows` rows of the search's order.

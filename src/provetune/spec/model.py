@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from provetune.records.candidate import PARTS, Calibration, Pick, strategy_name
+from provetune.records.prompt_search import SEARCHED
 from provetune.spec.endpoint import EndpointSpec
 from provetune.spec.metrics import Measured, Metric, metric_fault
 from provetune.spec.parts import (
@@ -369,7 +370,7 @@ class ProjectSpec(SpecPart):
             if name.split("=", 1)[0] not in self.data.columns.slice:
                 raise ValueError(f"prove.slices names {name!r}, but data.columns.slice has no such column; name it there")
         named = [] if isinstance(self.prove.against, str) else self.prove.against
-        searched = ["prompt-search"] if self.prompts.search else []
+        searched = [SEARCHED] if self.prompts.search else []
         known = {*PARTS, "linear", *searched, *(baseline.called for baseline in self.baselines)} - {None}
         unknown = [name for name in named if name not in known and not _is_strategy(name)]
         if unknown:

@@ -12,7 +12,7 @@ from provetune.metrics import metric_named
 from provetune.records.baseline import BaselineReport, StrategyResult
 from provetune.records.evaluation import Evaluation
 from provetune.stats.estimate import Estimate
-from provetune.stats.power import DISCORDANCES, smallest_provable_gain
+from provetune.stats.power import DISCORDANCES, provable_gains
 from provetune.store import StepKey
 from provetune.workflow.contender import Contender
 from provetune.workflow.opponents import opponents
@@ -44,8 +44,8 @@ def baseline_report(metric: str, found: Sequence[Contender], test_rows: int, mar
     winners = {opponent.candidate.name: opponent.winner for opponent in found}
     discordance = _discordance(metric, [winners[result.name] for result in prompts[:2]])
     # two prompts that fail alike say nothing of how a tuned model will differ from them
-    shares = (discordance,) if discordance is not None and discordance >= DISCORDANCES[0] else DISCORDANCES
-    provable = {f"{share:.3g}": smallest_provable_gain(test_rows, share, margin=margin) for share in shares}
+    told = discordance if discordance is not None and discordance >= DISCORDANCES[0] else None
+    provable = {f"{found.discordance:.3g}": found.gain for found in provable_gains(test_rows, told, margin=margin)}
     best = prompts[0].value if prompts else None
     worth, sentence = _worth(metric, best, test_rows, provable)
     return BaselineReport(

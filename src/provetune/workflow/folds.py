@@ -6,10 +6,8 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from provetune import __version__
 from provetune.errors import Notice, SpecError
 from provetune.evaluation import confidence_at
 from provetune.gate import Measured
@@ -31,9 +29,9 @@ from provetune.workflow.contender import Contender, best_of
 from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.prevention import prevented
-from provetune.workflow.project import Project, environment, lock_split
+from provetune.workflow.project import Project, lock_split
 from provetune.workflow.prompts import generation_settings, prompt_candidates, with_shots
-from provetune.workflow.prove import Results, concerning, write_proof
+from provetune.workflow.prove import Results, evidence_of, write_proof
 from provetune.workflow.recipe import RECIPE, decide_recipe, measured_over_folds, outlook, summarised
 from provetune.workflow.roi import returns
 from provetune.workflow.stored_votes import stored_votes
@@ -144,7 +142,7 @@ def _refuse(project: Project) -> None:
 def _rules(project: Project, first: Prepared) -> tuple[GateRule, ...]:
     """Those that out-of-fold predictions can answer: better than the prompts, and the audit."""
     prompts = prompt_candidates(project, first.train, first.settings)
-    rules = steps.gate_rules(project, [*prompts, *([steps.SEARCHED] if project.spec.prompts.search else [])])
+    rules = steps.gate_rules(project, list(prompts))
     return tuple(rule for rule in rules if rule.kind in ("beats_baseline", "audit") and not rule.panel)
 
 
@@ -230,30 +228,14 @@ def _proof(project: Project, results: Results, made: list[Fold], fold_of: dict[s
 def _evidence(project: Project, results: Results, measured: Measured, found: tuple[Decision, FoldReport]) -> Evidence:
     decision, report = found
     on_test = [measured.champion, *measured.baselines]
-    return Evidence(
-        project=project.spec.name,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        made_by=f"provetune {__version__}",
-        environment=environment(),
-        fixed_before_training=results.fixed,
-        rules=results.rules,
-        audit_blockers=tuple(measured.audit_blockers),
-        labels=project.labels,
-        champion=RECIPE,
-        evaluations=tuple(on_test),
-        comparisons=tuple(measured.comparisons),
-        openings=tuple(o.model_copy(update={"row_hashes": ()}) for o in concerning(project.store.openings(), results.split)),
-        decision=decision,
-        records={
-            "audit": results.audit.fingerprint,
-            "split": results.split.fingerprint,
-            "plan": results.plan.fingerprint,
-            "folds": report.fingerprint,
-            **{f"tuning-{Path(run.weights_folder).name}": run.fingerprint for run in results.runs},
-        },
-        folds=report,
-        human=stored_votes(project.folder, on_test),
-        roi=returns(project, (results.plan, results.runs, ()), on_test, measured.comparisons, RECIPE),
+    evidence = evidence_of(project, results, measured, on_test, decision)
+    return evidence.model_copy(
+        update={
+            "records": evidence.records | {"folds": report.fingerprint},
+            "folds": report,
+            "human": stored_votes(project.folder, on_test),
+            "roi": returns(project, (results.plan, results.runs, ()), on_test, measured.comparisons, RECIPE),
+        }
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from provetune.models.lazy import LazyGenerator
 from provetune.models.linear import LinearClassifier
 from provetune.records.candidate import Candidate
-from provetune.records.prompt_search import PromptSearch
+from provetune.records.prompt_search import SEARCHED, PromptSearch
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender, best_of
 from provetune.workflow.endpoints import endpoint_candidates
@@ -53,11 +53,11 @@ def under_each_prompt(
             }
         )
         for opponent in beside
-        if opponent.candidate.kind == "prompt" and opponent.candidate.name != steps.SEARCHED
+        if opponent.candidate.kind == "prompt" and opponent.candidate.name != SEARCHED
     ]
     variants, search = [tuned.candidate, *prompted], None
     if project.spec.prompts.search:
-        named = tuned.candidate.model_copy(update={"name": f"{tuned.candidate.name}+{steps.SEARCHED}"})
+        named = tuned.candidate.model_copy(update={"name": f"{tuned.candidate.name}+{SEARCHED}"})
         search = prompt_search(project, prepared, named, shown)
         variants.append(search.candidate)
     return best_of(project, prepared, variants, shown), search

@@ -7,24 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-from provetune.chat import answer_of, encode_prompt
+from provetune.chat import answer_of
 from provetune.errors import EvidenceError, SpecError
 from provetune.hashing import fingerprint, seed_of
 from provetune.models.asking import ask
-from provetune.models.embedding import embedder
-from provetune.prompting import PromptRequest, load_templates
+from provetune.prompting import PromptRequest
 from provetune.prompting.proposals import Failure, Proposal, Refused, RewriteRequest, Rewriting, rewrite, template_proposals
 from provetune.prompting.search import SearchBudget, SearchRequest, search_prompts
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Pick, Prompt
 from provetune.records.data import Example, Message
-from provetune.records.prompt_search import PromptSearch, PromptSet
+from provetune.records.prompt_search import SEARCHED, PromptSearch, PromptSet
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.project import Project
-from provetune.workflow.prompts import TEMPLATES, with_shots
+from provetune.workflow.prompts import prompt_request, with_shots
 
 STRATEGIES = ("zero-shot", "few-shot", "role", "role+few-shot")
 SHOTS: tuple[int, ...] = (8, 4, 16)
@@ -37,7 +36,7 @@ REWRITE_ROWS = 64
 def searched_opponent(project: Project, prepared: Prepared) -> tuple[Contender, PromptSearch]:
     """The base model with the prompt that a search found, measured on all validation rows, and the search itself."""
     template = Candidate(
-        name=steps.SEARCHED, kind="prompt", prompt=Prompt(strategy="zero-shot"), generation=prepared.settings, model=project.model
+        name=SEARCHED, kind="prompt", prompt=Prompt(strategy="zero-shot"), generation=prepared.settings, model=project.model
     )
     search = prompt_search(project, prepared, template, prepared.base)
     measured = steps.evaluate(project, search.candidate, prepared.base, prepared.validation, "validation")
@@ -51,7 +50,9 @@ def prompt_search(project: Project, prepared: Prepared, template: Candidate, gen
     `search_prompts` does and on a file of `prompts.files` that holds no prompts.
     """
     spec, seed = project.spec.prompts, project.spec.data.split.seed
-    request, sets = _prompt_request(project, prepared), _imported(project)
+    thinking = any("chain-of-thought" in name.split("+") for name in _strategies(project))
+    request = prompt_request(project, prepared.train, prepared.settings, REASONING_TOKENS if thinking else 0)
+    sets = _imported(project)
     asked = with_shots(project, prepared.train, generator)
     inputs = {
         "candidate": template.fingerprint,
@@ -102,26 +103,8 @@ def _strategies(project: Project) -> tuple[str, ...]:
     """Ours, and those that the project names."""
     against = project.spec.prove.against
     named = [*(() if isinstance(against, str) else against), *(b.name for b in project.spec.baselines if b.endpoint is None)]
-    others = {"linear", steps.SEARCHED, *(b.called for b in project.spec.baselines)}
+    others = {"linear", SEARCHED, *(b.called for b in project.spec.baselines)}
     return tuple(dict.fromkeys([*STRATEGIES, *(name for name in named if name not in others)]))
-
-
-def _prompt_request(project: Project, prepared: Prepared) -> PromptRequest:
-    own = max(len(encode_prompt(e.prompt_messages, project.tokenizer)) for e in project.examples)
-    thinking = REASONING_TOKENS if any("chain-of-thought" in name.split("+") for name in _strategies(project)) else 0
-    folder = project.spec.audit.embedding
-    return PromptRequest(
-        task=project.spec.task.type,
-        labels=project.labels,
-        train=prepared.train,
-        tokenizer=project.tokenizer,
-        room=project.tokenizer.context_length - prepared.settings.max_new_tokens - own - thinking,
-        embedder=embedder(None if folder is None else project.folder / folder),
-        pool_sha256=content_sha256(prepared.train),
-        descriptions=project.spec.task.descriptions,
-        schema=prepared.settings.json_schema,
-        templates=load_templates(project.folder / TEMPLATES),
-    )
 
 
 def _imported(project: Project) -> dict[str, PromptSet]:

@@ -15,10 +15,10 @@ from provetune.prompting import PromptRequest, WithShots, copy_templates, load_t
 from provetune.protocols import Embedder, Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Prompt
 from provetune.records.data import Example
+from provetune.records.prompt_search import SEARCHED
 from provetune.spec import BaselineSpec
 from provetune.store import content_sha256
 from provetune.workflow.project import Project
-from provetune.workflow.steps import SEARCHED
 from provetune.workflow.yardstick import json_schema
 
 TEMPLATES = "prompts"
@@ -55,20 +55,25 @@ def prompt_candidates(project: Project, train: Sequence[Example], settings: Gene
     given = {b.called or b.name: b for b in project.spec.baselines}
     asked = [*(("zero-shot", "few-shot") if against == "best-baseline" else against), *given]
     wanted = [name for name in dict.fromkeys(asked) if name not in ("linear", SEARCHED)]
+    request = prompt_request(project, train, settings)
+    return {name: _variants(project, given.get(name) or BaselineSpec(name=name), request, settings) for name in wanted}
+
+
+def prompt_request(project: Project, train: Sequence[Example], settings: GenerationSettings, thoughts: int = 0) -> PromptRequest:
+    """What prompts are made of; the longest row of the project, the answer and `thoughts` tokens before it take their room first."""
     own = max(len(encode_prompt(e.prompt_messages, project.tokenizer)) for e in project.examples)
-    request = PromptRequest(
+    return PromptRequest(
         task=project.spec.task.type,
         labels=project.labels,
         train=train,
         tokenizer=project.tokenizer,
-        room=project.tokenizer.context_length - settings.max_new_tokens - own,
+        room=project.tokenizer.context_length - settings.max_new_tokens - own - thoughts,
         embedder=_embedder(project),
         pool_sha256=content_sha256(train),
         descriptions=project.spec.task.descriptions,
         schema=_schema_text(project),
         templates=load_templates(project.folder / TEMPLATES),
     )
-    return {name: _variants(project, given.get(name) or BaselineSpec(name=name), request, settings) for name in wanted}
 
 
 def copied_templates(folder: Path) -> list[Path]:

@@ -95,7 +95,30 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
         "blind-votes": human,
         "robustness": robust,
     }
-    evidence = Evidence(
+    told = {
+        **{search.candidate.name: search for search in results.searches},
+        **{f"tuning-search-{search.method}": search for search in results.tuning_searches},
+        **{f"endpoint-use-{use.candidate}": use for use in uses},
+        **asides,
+    }
+    evidence = evidence_of(project, results, measured, on_test, decision)
+    evidence = evidence.model_copy(
+        update={
+            "prompts_tried": _tried(results, contenders),
+            "retention": results.retention,
+            "fairness": treated,
+            "roi": roi,
+            "seeds": spread,
+            "human": human,
+            "records": evidence.records | {name: record.fingerprint for name, record in told.items() if record is not None},
+        }
+    )
+    return decision, *write_proof(project, results, (evidence, sheet, uses, robust), rows)
+
+
+def evidence_of(project: Project, results: Results, measured: Measured, on_test: Sequence[Evaluation], decision: Decision) -> Evidence:
+    """What every proof puts into its evidence; who asks adds what stands beside the decision."""
+    return Evidence(
         project=project.spec.name,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         made_by=f"provetune {__version__}",
@@ -104,29 +127,18 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
         rules=results.rules,
         audit_blockers=tuple(measured.audit_blockers),
         labels=project.labels,
-        champion=champion.name,
+        champion=measured.champion.candidate.name,
         evaluations=(*results.on_validation, *on_test),
         comparisons=tuple(measured.comparisons),
-        prompts_tried=_tried(results, contenders),
-        retention=results.retention,
-        fairness=treated,
-        roi=roi,
-        seeds=spread,
-        human=human,
         openings=tuple(o.model_copy(update={"row_hashes": ()}) for o in concerning(project.store.openings(), results.split)),
         decision=decision,
         records={
             "audit": results.audit.fingerprint,
             "split": results.split.fingerprint,
             "plan": results.plan.fingerprint,
-            **{f"tuning-{Path(r.weights_folder).name}": r.fingerprint for r in results.runs},
-            **{search.candidate.name: search.fingerprint for search in results.searches},
-            **{f"tuning-search-{search.method}": search.fingerprint for search in results.tuning_searches},
-            **{f"endpoint-use-{use.candidate}": use.fingerprint for use in uses},
-            **{name: record.fingerprint for name, record in asides.items() if record is not None},
+            **{f"tuning-{Path(run.weights_folder).name}": run.fingerprint for run in results.runs},
         },
     )
-    return decision, *write_proof(project, results, (evidence, sheet, uses, robust), rows)
 
 
 def recompute(evidence: Evidence) -> Decision:

@@ -61,7 +61,7 @@ def run_project(project: Project, *, train: bool = True, final: bool = False) ->
         propose_folds(project, prepared.split)
         plan = steps.plan_project(project, prepared.split, prepared.train)
         prompts = prompt_candidates(project, prepared.train, prepared.settings)
-        rules = steps.gate_rules(project, [*prompts, *([steps.SEARCHED] if project.spec.prompts.search else [])])
+        rules = steps.gate_rules(project, list(prompts))
         rules = (*rules, *fairness_rules(project, prepared.split, prompts))
         fixed = steps.fixed_before_training(project, prepared.split, rules)
         lock_split(project, fixed)

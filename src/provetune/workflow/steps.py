@@ -22,6 +22,7 @@ from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Plan, Prompt
 from provetune.records.data import AuditReport, Example, Split
 from provetune.records.evaluation import Evaluation, GateRule, Opening, Part
+from provetune.records.prompt_search import SEARCHED
 from provetune.scoring import measure
 from provetune.similarity import alike, example_groups, find_leaks, groups
 from provetune.split import split
@@ -34,8 +35,6 @@ from provetune.workflow.reviewed import reviewed_labels
 from provetune.workflow.yardstick import json_schema, yardstick_key, yardstick_of
 
 NVIDIA = Path("/proc/driver/nvidia/version")
-SEARCHED = "prompt-search"
-"""What the base model with the prompt that a search found is called."""
 PLAIN = Prompt(strategy="plain")
 """What tuned and linear candidates are sent: the example as it is."""
 
@@ -240,10 +239,9 @@ def score(project: Project, evaluation: Evaluation) -> float:
 def gate_rules(project: Project, prompts: Sequence[str]) -> tuple[GateRule, ...]:
     """The rules, from the spec alone, before anything is trained."""
     prove = project.spec.prove
-    if prove.against == "best-baseline":
-        against = list(prompts)
-    else:  # what a search finds is always to be beaten: that is what it is for
-        against = list(dict.fromkeys([*prove.against, *(name for name in prompts if name == SEARCHED)]))
+    # what a search finds is always to be beaten: that is what it is for
+    searched = [SEARCHED] if project.spec.prompts.search else []
+    against = dict.fromkeys([*(prompts if prove.against == "best-baseline" else prove.against), *searched])
     better = [
         GateRule(
             name=f"better than {name}",
