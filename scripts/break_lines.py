@@ -85,7 +85,7 @@ def run_tests(folder: Path, one: Break) -> int:
 
 
 def noticed(folder: Path, one: Break) -> tuple[int, str]:
-    """pytest's exit code with this break (1: noticed, 0: not), and its last line but one that names a test."""
+    """Exit code of pytest with this break (1: noticed, 0: not), and its last line but one that names a test."""
     file = folder / "src" / "provetune" / one.file
     whole = file.read_text(encoding="utf-8")
     file.write_text(broken(whole, one), encoding="utf-8")
@@ -107,6 +107,7 @@ def noticed(folder: Path, one: Break) -> tuple[int, str]:
 
 
 def main() -> int:
+    """Every chosen break, one after the other; 1 where one goes unnoticed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("places", nargs="*", help="beginnings of files below src/provetune")
     places = tuple(parser.parse_args().places) or ("",)
