@@ -36,7 +36,7 @@ class FolderTokenizer:
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""
-        turns = [_turn(message) for message in messages]
+        turns = [template_turn(message) for message in messages]
         tools = [json.loads(tool) for tool in tools_of(messages)] or None
         try:
             text: str = self._tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=open_turn)
@@ -92,7 +92,7 @@ class FolderTokenizer:
         return frozenset(stops)
 
 
-def _turn(message: Message) -> dict[str, Any]:
+def template_turn(message: Message) -> dict[str, Any]:
     """A message as templates expect it: the arguments of a tool call are an object there."""
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
     given = {"name": message.name, "tool_call_id": message.tool_call_id}

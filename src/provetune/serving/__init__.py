@@ -1,0 +1,1 @@
+"""What leaves the house: packages of a release; later steps serve it."""
