@@ -102,6 +102,7 @@ def test_the_verbs_of_the_registry(waived: Path) -> None:
     assert call("-C", waived, "registry", "assign", "shadow", "1", "--share", "1").code == 0
     assert call("-C", waived, "registry", "gc", "--dry-run").code == 0
     assert call("-C", waived, "registry", "verify").code == 0
+    assert call("-C", waived, "registry", "restore").code == 0
     assert call("-C", waived, "registry", "assign", "champion", "1").code == 2
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer(help="Releases: list, show, promote, rollback, roles, waivers, verify, gc.", no_args_is_help=True)
 app.add_typer(verbs, name="registry")
+
+
+class Beside(StrEnum):
+    """Roles beside the champion."""
+
+    canary = "canary"
+    challenger = "challenger"
+    shadow = "shadow"
+
+
+_BESIDE: dict[Beside, Literal["canary", "challenger", "shadow"]] = {
+    Beside.canary: "canary",
+    Beside.challenger: "challenger",
+    Beside.shadow: "shadow",
+}
 
 Who = Annotated[str | None, typer.Option("--who", metavar="NAME", help="Who decides it, for the log; your user name if not given.")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Why, for the log.")]
@@ -94,23 +110,20 @@ def rollback(ctx: typer.Context, who: Who = None, why: Why = "rolled back", gene
 @verbs.command()
 def assign(
     ctx: typer.Context,
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="canary, challenger or shadow.")],
+    role: Annotated[Beside, typer.Argument(help="What it does beside the champion.")],
     release: Annotated[str, typer.Argument(metavar="RELEASE", help="A version or name; none ends the role.")],
     share: Annotated[float, typer.Option(min=0, max=1, help="Its share of the requests; of a shadow, how many are copied to it.")] = 0.05,
     who: Who = None,
     why: Why = "assigned",
 ) -> None:
     """Give a release a role beside the champion, or end it."""
-    from provetune.errors import SpecError
     from provetune.records.release import RoleOf
     from provetune.registry import Author, Registry
 
     session = ctx.ensure_object(Session)
     registry, author = Registry(session.folder), Author(who or person(), why)
     wanted = None if release == "none" else RoleOf(version=registry.release(release).version, share=share)
-    if role == "canary" or role == "challenger" or role == "shadow":
-        return _standing(session, registry.assign(role, wanted, author), registry.champion())
-    raise SpecError(f"role {role!r}: wanted canary, challenger or shadow; the champion is changed by promote and rollback")
+    _standing(session, registry.assign(_BESIDE[role], wanted, author), registry.champion())
 
 
 @verbs.command()

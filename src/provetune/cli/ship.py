@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ class Form(StrEnum):
     adapter = "adapter"
     merged = "merged"
     gguf = "gguf"
+
+
+_FORMS: dict[Form, Literal["adapter", "merged", "gguf"]] = {Form.adapter: "adapter", Form.merged: "merged", Form.gguf: "gguf"}
 
 
 def person() -> str:
@@ -62,8 +65,7 @@ def ship(
     need_torch()
     with shown_progress(session.format) as progress:
         project = open_project(session.folder, overrides or (), progress)
-        wanted = None if form is None else form.value
-        release, package = shipped(project, wanted, Author(who or person(), why), out)
+        release, package = shipped(project, None if form is None else _FORMS[form], Author(who or person(), why), out)
         folder = out or session.folder / "packages" / package.folder
         repository = push or project.spec.ship.push_to_hub
         if repository:

@@ -33,6 +33,8 @@ class FolderTokenizer:
         config = config.get("text_config", config)
         self.context_length = int(config.get("max_position_embeddings") or self._tokenizer.model_max_length)
         self.stop_ids = self._find_stop_ids()
+        self.bos_id: int | None = self._tokenizer.bos_token_id
+        self.pad_id: int | None = self._tokenizer.pad_token_id
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""

@@ -41,6 +41,8 @@ def golden_text(project: Project, evidence: Evidence, candidate: Candidate) -> s
             "kind": "evaluated" if evaluated else "free",
             "dtype": dtype_here(project.base_folder),
             "stop_ids": sorted(stops),
+            "bos_id": project.tokenizer.bos_id,
+            "pad_id": project.tokenizer.pad_id,
             "max_new_tokens": settings.max_new_tokens,
             "choices": [[token for token in turn_ids(text, project.tokenizer) if token not in stops] for text in held],
             "prompts": [

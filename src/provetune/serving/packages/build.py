@@ -93,28 +93,26 @@ def _filled(request: PackageRequest, folder: Path, out: Path) -> Package:
 def _weights(request: PackageRequest, folder: Path, golden: dict[str, Any]) -> tuple[str, list[str]]:
     """Put the weights and what they are read with into the folder: (dtype, notes)."""
     kind, held = request.release.candidate.kind, request.files / "weights"
+    whole = folder / "whole" if request.form == "gguf" else folder  # a GGUF file holds its tokenizer and template itself
+    whole.mkdir(exist_ok=True)
     for name in _TOKENIZER:
         if (held / name).is_file():
-            shutil.copyfile(held / name, folder / name)
-    notes = _generation_config(folder, golden)
+            shutil.copyfile(held / name, whole / name)
     if request.form == "adapter":
         if kind != "adapter":
             raise ModelError("ship.form is adapter, but all weights were tuned; ship it as merged or gguf")
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             shutil.copyfile(held / name, folder / name)
-        return str(golden["dtype"]), notes
-    whole = folder if request.form == "merged" else folder / "whole"
-    if whole != folder:
-        shutil.copytree(folder, whole, ignore=shutil.ignore_patterns("whole"))
-    if kind == "adapter":
+    elif kind == "adapter":
         from provetune.models.merging import save_merged
 
         save_merged(request.base_folder, held, whole)
     else:
         for file in (*held.glob("*.safetensors"), held / "config.json"):
             shutil.copyfile(file, whole / file.name)
-    _computed_in(whole, str(golden["dtype"]))
-    _generation_config(whole, golden)
+    if request.form != "adapter":
+        _computed_in(whole, str(golden["dtype"]))
+    notes = _generation_config(whole, golden)
     if request.form == "gguf":
         from provetune.models.gguf_file import write_gguf
 
@@ -131,13 +129,10 @@ def gguf_name(release: Release) -> str:
 
 def _generation_config(folder: Path, golden: dict[str, Any]) -> list[str]:
     """What ends a completion, written from the rendered template; padding never is one of these (it would never be learned to stop)."""
-    from transformers import AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    stops, pad = list(golden["stop_ids"]), tokenizer.pad_token_id
+    stops, pad = list(golden["stop_ids"]), golden["pad_id"]
     settings: dict[str, Any] = {"do_sample": False, "eos_token_id": stops, "max_new_tokens": golden["max_new_tokens"]}
-    if tokenizer.bos_token_id is not None:
-        settings["bos_token_id"] = tokenizer.bos_token_id
+    if golden["bos_id"] is not None:
+        settings["bos_token_id"] = golden["bos_id"]
     notes = []
     if pad is not None and pad not in stops:
         settings["pad_token_id"] = pad
