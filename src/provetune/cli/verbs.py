@@ -43,7 +43,7 @@ Overrides = Annotated[
 def in_order(root: typer.Typer) -> None:
     """Sort the registered verbs into the order of the help; one that `ORDER` lacks comes last."""
     places = {name: place for place, name in enumerate(ORDER)}
-    root.registered_commands.sort(key=lambda one: places.get(one.name or getattr(one.callback, "__name__", ""), len(places)))
+    root.registered_commands.sort(key=lambda one: places.get(str(one.name or getattr(one.callback, "__name__", "")), len(places)))
 
 
 def _version(asked: bool) -> None:
