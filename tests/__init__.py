@@ -1,1 +1,1 @@
-"""A package of its own, so that no library that installs a package called `tests` stands in its way."""
+"""A package in its own right: a folder without this file loses to a library that installs a `tests` of its own."""
