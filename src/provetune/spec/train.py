@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from provetune.records.candidate import Method
 from provetune.spec.parts import Auto, Count, ForgettingSpec, Remedy, ReplaySpec, SpecPart, as_list, under
 
 Variant = Literal["dora", "rslora", "pissa"]
@@ -62,7 +63,7 @@ class TrainSpec(SpecPart):
     `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`.
     """
 
-    method: Literal["auto", "lora", "full", "qlora", "dpo", "orpo"] = "auto"
+    method: Literal["auto", Method] = "auto"
     epochs: Count | Auto = "auto"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"
     batch_size: Count | Auto = "auto"
