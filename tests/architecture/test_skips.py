@@ -36,7 +36,7 @@ def run(folder: Path, variables: dict[str, str], *options: str) -> subprocess.Co
         *options,
         str(folder),
     ]
-    return subprocess.run(command, cwd=ROOT, env={**kept, **variables}, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, env={**kept, **variables}, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.mark.parametrize("variables", [{}, {"PROVETUNE_TEST_DATA": ""}, {"PROVETUNE_TEST_DATA": "no/such/folder"}])
