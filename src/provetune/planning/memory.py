@@ -12,12 +12,10 @@ from typing import Literal
 
 from provetune.errors import SpecError
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
-from provetune.records.candidate import Method
+from provetune.records.candidate import PREFERENCE, Method
 from provetune.stats.estimate import Estimate
 
 Precision = Literal["fp32", "bf16"]
-PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
-"""Methods that learn from pairs of answers, one pair at a time through the model."""
 
 BYTES_PER_WEIGHT = {
     "fp32": 4.0,

@@ -10,6 +10,7 @@ from provetune.models.responses import CachedGenerator, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import AuditReport, Example, Split
+from provetune.similarity import tied_together
 from provetune.workflow import steps
 from provetune.workflow.project import Project
 from provetune.workflow.prompts import generation_settings, with_shots
@@ -42,7 +43,7 @@ def prepare(project: Project) -> Prepared:
         review=review,
         split=split,
         train=train,
-        validation=steps.tied_together([rows[i] for i in split.validation_ids]),
+        validation=tied_together([rows[i] for i in split.validation_ids]),
         settings=generation_settings(project, train),
         responses=responses,
         base=with_shots(project, train, base),

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
+from provetune.planning.budget import budget_limit
 from provetune.records.candidate import ModelRef, Plan, PlanOption
 from provetune.spec.model import BudgetSpec
 from provetune.stats.estimate import Estimate
-from provetune.workflow.tuned import budget_limit
 
 
 def known(value: float) -> Estimate:
