@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
+from provetune.models.card import read_card
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
@@ -105,11 +106,6 @@ def _turn(message: Message) -> dict[str, Any]:
 
 def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:
     """Who the base model is: parameters (from the safetensors headers), context, hashes."""
-    card = folder / "README.md"
-    licence = "unknown"
-    if card.is_file():
-        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-        licence = next((line.partition(":")[2].strip() for line in lines[:40] if line.startswith("license:")), "unknown")
     return ModelRef(
         name=name,
         revision=revision,
@@ -117,7 +113,7 @@ def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer
         context_length=tokenizer.context_length,
         weights_sha256=folder_sha256(folder, [".safetensors"]),
         template=template_fingerprint(tokenizer),
-        licence=licence,
+        licence=read_card(folder).licence,
     )
 
 

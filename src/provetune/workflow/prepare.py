@@ -11,6 +11,7 @@ from provetune.protocols import Generator
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import AuditReport, Example, Split
 from provetune.workflow import steps
+from provetune.workflow.licence import base_licence
 from provetune.workflow.project import Project
 from provetune.workflow.prompts import generation_settings, with_shots
 from provetune.workflow.tuned import identity, load_generator
@@ -30,7 +31,8 @@ class Prepared:
 
 
 def prepare(project: Project) -> Prepared:
-    """Audit and split. Raises AuditBlocked where something must be mended first."""
+    """Licence, audit and split. Raises SpecError on a base that may not be used, AuditBlocked where something must be mended first."""
+    base_licence(project)
     review = steps.audit_project(project)
     steps.refuse_blocked(review)
     split = steps.split_project(project, review)
