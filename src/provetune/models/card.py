@@ -115,3 +115,33 @@ def _recognised(file: Path) -> str:
     """The licence that a text is, by its beginning; empty where it is none that is known."""
     text = " ".join(file.read_text(encoding="utf-8", errors="replace")[:_BEGINNING].lower().split())
     return next((name for pattern, name in _TEXTS if re.search(pattern, text)), "")
+
+
+def safetensors_parameters(folder: Path) -> int:
+    """Parameters of a model folder, from the headers of its safetensors."""
+    return sum(_parameters(file) for file in folder.glob("*.safetensors"))
+
+
+def _parameters(file: Path) -> int:
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+    total = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            count = 1
+            for side in entry["shape"]:
+                count *= side
+            total += count
+    return total
+
+
+def architecture_of(folder: Path) -> str:
+    """Name of the architecture in config.json, as transformers calls it.
+
+    >>> from provetune.models.locate import STARTER
+    >>> architecture_of(STARTER)
+    'LlamaForCausalLM'
+    """
+    found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return str(next(iter(found.get("architectures") or []), found.get("model_type", UNKNOWN)))

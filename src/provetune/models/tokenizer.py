@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
-from provetune.models.card import read_card
+from provetune.models.card import read_card, safetensors_parameters
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
@@ -109,23 +109,9 @@ def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer
     return ModelRef(
         name=name,
         revision=revision,
-        parameters=sum(_parameters(file) for file in folder.glob("*.safetensors")),
+        parameters=safetensors_parameters(folder),
         context_length=tokenizer.context_length,
         weights_sha256=folder_sha256(folder, [".safetensors"]),
         template=template_fingerprint(tokenizer),
         licence=read_card(folder).licence,
     )
-
-
-def _parameters(file: Path) -> int:
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            count = 1
-            for side in entry["shape"]:
-                count *= side
-            total += count
-    return total

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from provetune.records.base import Frozen, Record
 from provetune.records.candidate import Method, ModelRef
-from provetune.records.evaluation import Comparison
+from provetune.records.evaluation import Comparison, Evaluation
 from provetune.stats.estimate import Estimate
 
 Allowance = Literal["allowed", "not allowed", "undecided", "not asked"]
@@ -92,6 +92,14 @@ class BaseCandidate(Frozen):
     duration_h: Estimate | None = None
     cost_usd: Estimate | None = None
     note: str = ""
+
+
+class BakedTraining(Record):
+    """The short tuning of one base, measured on the validation rows of the bake-off, and how long it took with its looks at them."""
+
+    SCHEMA: ClassVar[str] = "baked_training/1"
+    evaluation: Evaluation
+    seconds: float
 
 
 class BakedBase(Frozen):
