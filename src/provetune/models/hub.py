@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from httpx import HTTPError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -16,6 +15,8 @@ from provetune.models.card import UNKNOWN, card_of, read_card, safetensors_param
 
 TASK = "text-generation"
 PUBLIC = "https://huggingface.co"
+_CLIENT_ERROR = HfHubHTTPError.__mro__[1]
+"""What the hub's HTTP client raises, a refused connection included."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def browse_hub(words: str, licences: Sequence[str] | None, most_billions: float 
                 card = card_of(dict(model.card_data or {}))
                 size = None if model.safetensors is None else model.safetensors.total
                 found[model.id] = Found(model.id, card.licence, size, model.downloads, card.datasets, bool(model.gated))
-    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
+    except (_CLIENT_ERROR, OSError, ValueError) as error:
         raise ModelError(
             f"{api.endpoint}: the hub could not be asked ({type(error).__name__}). Check the network and HF_ENDPOINT, "
             "or name a folder of models: `provetune plan --search DIR`"

@@ -21,9 +21,7 @@ from provetune.report.svg import (
 from provetune.report.words import estimate_text, shorten, visible
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 56.0, 388.0, 40.0, 250.0, 22.0
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}td,th{padding:.2rem .6rem;text-align:left}"
-)
+_STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}td,th{padding:.2rem .6rem}"
 
 
 def pareto_chart(rows: Sequence[BakedBase], metric: str) -> str:

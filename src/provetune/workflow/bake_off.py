@@ -1,4 +1,4 @@
-"""The bake-off: each base asked zero-shot and tuned a little on the same rows, compared in pairs on validation rows. No test row is read."""
+"""The bake-off: each base asked zero-shot and tuned a little on the same rows, compared in pairs on validation rows."""
 
 from __future__ import annotations
 
@@ -156,7 +156,8 @@ def _sentence(rows: Sequence[BakedBase], between: dict[tuple[str, str], Comparis
         return "No base could be tuned here, so none was ranked."
     first = [row.name for row in rows if row.tier == 1]
     if len(first) > 1:
-        return f"{' and '.join(first)} are not told apart ({metric} of {rows[0].name} {rows[0].tuned}); the cheaper one will do, or take more rows."
+        names = " and ".join(first)
+        return f"{names} are not told apart ({metric} of {rows[0].name} {rows[0].tuned}): take the cheaper one, or more rows."
     said = f"{rows[0].name} is the best base: {metric} {rows[0].tuned}"
     if len(rows) == 1:
         return f"{said}; no other was tried."

@@ -20,6 +20,7 @@ from provetune.hashing import fingerprint
 from provetune.planning.measured import corrected
 from provetune.planning.memory import PACK_TOKENS, PREFERENCE
 from provetune.records.candidate import Method, Plan
+from provetune.records.data import Example
 from provetune.records.probe import Probe, ProbeStep, ProbeTaken
 from provetune.records.tuning_search import TrialJob
 from provetune.store import StepKey, content_sha256, write_atomic
@@ -90,7 +91,8 @@ def probe(project: Project, prepared: Prepared, plan: Plan, method: Method) -> P
         kept = [(example, row) for example, row in rows if len(row) <= int(values["max_length"])]
         taken_at_once = {**values, "epochs": 1, "batch_size": min(int(values["batch_size"]), len(kept))}
         batches = batches_of([row for _, row in kept], values, seed)
-        longest = sorted(prepared.validation, key=lambda e: (-len(encode_training(e.messages, project.tokenizer, e.source)), e.id))
+        lengths = dict(zip((e.id for e in prepared.validation), row_lengths(project, prepared.validation), strict=True))
+        longest = sorted(lengths, key=lambda name: (-lengths[name], name))[:LOOK_ROWS]
         job = TrialJob(
             project=str(project.folder.resolve()),
             run=project.store.current.name,
@@ -99,9 +101,9 @@ def probe(project: Project, prepared: Prepared, plan: Plan, method: Method) -> P
             seed=seed,
             settings=prepared.settings,
             train_ids=tuple(kept[number][0].id for number in in_the_order_of(batches, seed)),
-            validation_ids=tuple(e.id for e in longest[:LOOK_ROWS]),
+            validation_ids=tuple(longest),
         )
-        taken = _in_a_process(job, folder)
+        taken = in_a_process(job, folder)
         project.progress(f"probe: {STEPS} optimizer steps of {method}", 1, 1)
         return _record(project, plan, method, (batches, taken))
 
@@ -137,7 +139,13 @@ def in_the_order_of(batches: Sequence[Batch], seed: int) -> list[int]:
     return given
 
 
-def _in_a_process(job: TrialJob, folder: Path) -> ProbeTaken:
+def row_lengths(project: Project, examples: Sequence[Example]) -> list[int]:
+    """Tokens of each row, with the template."""
+    return [len(encode_training(e.messages, project.tokenizer, e.source)) for e in examples]
+
+
+def in_a_process(job: TrialJob, folder: Path) -> ProbeTaken:
+    """Train as the job says in a new process that watches its own memory; HardwareTooSmall where memory does not suffice."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_atomic(folder / JOB_FILE, job.model_dump_json())
