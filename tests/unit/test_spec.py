@@ -127,7 +127,7 @@ def test_full_form_is_valid_and_every_setting_without_effect_is_named() -> None:
     named = [line.partition(": ")[0] for line in unavailable(spec)]
     assert sorted(named) == sorted(
         ["data.near_duplicates", "audit.fail_on.leaked", "audit.fail_on.invalid", "audit.warn_on.duplicate_share"]
-        + ["audit.warn_on.label_noise_share", "audit.warn_on.kappa_below", "base.licences_allowed"]
+        + ["audit.warn_on.label_noise_share", "audit.warn_on.kappa_below"]
         + [
             "prove.rules",
             "prove.human",

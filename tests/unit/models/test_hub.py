@@ -15,10 +15,16 @@ import pytest
 from provetune.errors import ModelError
 from provetune.models.hub import browse_folder, browse_hub
 
+
+def sizes(total: int) -> dict[str, Any]:
+    """As the hub tells them."""
+    return {"parameters": {"BF16": total}, "total": total}
+
+
 MODELS: list[dict[str, Any]] = [
-    {"id": "a/small", "downloads": 10, "cardData": {"license": "apache-2.0", "datasets": ["c4"]}, "safetensors": {"total": 500_000_000}},
-    {"id": "a/llama", "downloads": 99, "gated": "manual", "cardData": {"license": "llama3.1"}, "safetensors": {"total": 8_000_000_000}},
-    {"id": "b/mit", "downloads": 20, "cardData": {"license": "mit"}, "safetensors": {"total": 3_800_000_000}},
+    {"id": "a/small", "downloads": 10, "cardData": {"license": "apache-2.0", "datasets": ["c4"]}, "safetensors": sizes(500_000_000)},
+    {"id": "a/llama", "downloads": 99, "gated": "manual", "cardData": {"license": "llama3.1"}, "safetensors": sizes(8_000_000_000)},
+    {"id": "b/mit", "downloads": 20, "cardData": {"license": "mit"}, "safetensors": sizes(3_800_000_000)},
 ]
 
 
