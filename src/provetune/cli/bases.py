@@ -33,7 +33,7 @@ def show_bases(session: Session, overrides: Sequence[str], names: Sequence[str],
 def bases_lines(found: BaseComparison, page: Path, session: Session) -> list[Line]:
     """The facts, the ranking if there was a bake-off, every note, the sentence, the next command."""
     from provetune.cli.show import aligned
-    from provetune.report.bases import FACT_HEADS, baked_cells, fact_cells
+    from provetune.report.bases import FACT_HEADS, baked_cells, fact_cells, notes_of
 
     table = aligned([FACT_HEADS, *map(fact_cells, found.candidates)])
     lines: list[Line] = [(table[0], "bold"), *((row, "") for row in table[1:])]
@@ -43,7 +43,7 @@ def bases_lines(found: BaseComparison, page: Path, session: Session) -> list[Lin
         heads = ("base", "tier", "zero-shot", "tuned", "gain", "s of tuning", "ms an answer", "beaten by none")
         ranking = aligned([heads, *map(baked_cells, found.baked)])
         lines += [(ranking[0], "bold"), *((row, "") for row in ranking[1:])]
-    lines += [(f"{one.name}: {one.note}", "yellow") for one in (*found.candidates, *found.baked) if one.note]
+    lines += [(note, "yellow") for note in notes_of(found)]
     best = found.baked[0].name if found.baked else next((c.name for c in found.candidates if c.fertility is not None), "starter")
     following = f"set base: {best} in provetune.yaml, then {session.command('run')}"
     if not found.baked:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
@@ -15,7 +16,7 @@ from provetune.models.card import UNKNOWN, card_of, read_card, safetensors_param
 
 TASK = "text-generation"
 PUBLIC = "https://huggingface.co"
-_CLIENT_ERROR = HfHubHTTPError.__mro__[1]
+_CLIENT_ERROR = cast(type[Exception], HfHubHTTPError.__mro__[1])
 """What the hub's HTTP client raises, a refused connection included."""
 
 
@@ -49,7 +50,7 @@ def browse_hub(words: str, licences: Sequence[str] | None, most_billions: float 
                 limit=limit,
                 expand=["cardData", "downloads", "gated", "safetensors"],
             ):
-                card = card_of(dict(model.card_data or {}))
+                card = card_of({} if model.card_data is None else model.card_data.to_dict())
                 size = None if model.safetensors is None else model.safetensors.total
                 found[model.id] = Found(model.id, card.licence, size, model.downloads, card.datasets, bool(model.gated))
     except (_CLIENT_ERROR, OSError, ValueError) as error:

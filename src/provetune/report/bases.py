@@ -56,11 +56,19 @@ def bases_page(found: BaseComparison) -> str:
     if found.baked:
         parts += [pareto_chart(found.baked, found.metric), _baked_table(found)]
     parts.append(_facts_table(found.candidates))
-    notes = [f"<li>{escape(visible(f'{one.name}: {one.note}'))}</li>" for one in (*found.candidates, *found.baked) if one.note]
+    notes = [f"<li>{escape(visible(line))}</li>" for line in notes_of(found)]
     notes += [f"<li>{escape(line)}</li>" for line in found.assumptions]
     parts.append(f"<ul>{''.join(notes)}</ul>")
     head = f'<meta charset="utf-8"><title>Base models</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def notes_of(found: BaseComparison) -> list[str]:
+    """What is to be said of single bases; what is said of several is said once."""
+    said: dict[str, list[str]] = {}
+    for name, note in [*((one.name, one.note) for one in found.candidates), *((one.name, one.note) for one in found.baked)]:
+        said.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}" for note, names in said.items() if note]
 
 
 def _baked_table(found: BaseComparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from provetune.chat import TokenRow
 from provetune.engine.packing import plan_epoch
 from provetune.errors import HardwareTooSmall, RunFailed
-from provetune.workflow import probe as probing
 from provetune.workflow.probe import STEPS, batches_of, in_the_order_of, probed_plan
 from provetune.workflow.project import Project, open_project
 from tests.flows.conftest import base_folder, write_project  # noqa: F401
@@ -73,7 +73,7 @@ def test_a_probe_that_dies_says_why(project: Project, monkeypatch: pytest.Monkey
     python = project.folder / "python"
     python.write_text(f"#!/bin/sh\necho 'no room left' >&2\n{ending}\n")
     python.chmod(0o755)
-    monkeypatch.setattr(probing.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(error, match="memory" if "kill" in ending else "no room left"):
         probed_plan(project)
     assert json.loads(next(project.folder.glob("runs/*/probe/*/job.json")).read_text())["method"] == "lora"
