@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TypedDict
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -16,20 +14,6 @@ STARTER = Path(__file__).parent / "starter"
 _CARD = ["README.md", "LICEN[CS]E*", "config.json"]
 _TOKENIZER = [*_CARD, "*.json", "*.jinja", "tokenizer.model"]
 _FILES = [*_TOKENIZER, "*.safetensors"]
-
-
-class ShapeSizes(TypedDict):
-    """Sizes of a decoder-only architecture; `mlp_matrices` is 3 for gated MLPs, `tied` where the LM head is the embedding."""
-
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    mlp: int
-    mlp_matrices: int
-    vocabulary: int
-    tied: bool
 
 
 def model_folder(name: str, revision: str, project: Path, offline: bool = False) -> Path:
@@ -75,27 +59,6 @@ def _fetched(name: str, revision: str, patterns: list[str], *, offline: bool) ->
             f"base.model: {name!r} (revision {revision!r}) could not be fetched from the hub ({type(error).__name__}). "
             "Check the name and the network, or name a folder; `base: starter` works offline"
         ) from error
-
-
-def read_shape(folder: Path) -> ShapeSizes:
-    """Sizes of the architecture from config.json; ModelError where one is missing."""
-    config = json.loads((folder / "config.json").read_text())
-    config = config.get("text_config", config)
-    try:
-        hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-        return {
-            "hidden": hidden,
-            "layers": int(config["num_hidden_layers"]),
-            "heads": heads,
-            "kv_heads": int(config.get("num_key_value_heads") or heads),
-            "head_dim": int(config.get("head_dim") or hidden // heads),
-            "mlp": int(config.get("intermediate_size") or 4 * hidden),
-            "mlp_matrices": 3 if config.get("hidden_act", "silu") in ("silu", "gelu_pytorch_tanh") else 2,
-            "vocabulary": int(config["vocab_size"]),
-            "tied": bool(config.get("tie_word_embeddings", True)),
-        }
-    except KeyError as error:
-        raise ModelError(f"{folder / 'config.json'}: no {error.args[0]!r}; wanted a decoder-only language model") from error
 
 
 def _checked(folder: Path, name: str) -> Path:

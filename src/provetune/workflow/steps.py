@@ -15,7 +15,7 @@ from provetune.errors import AuditBlocked
 from provetune.evaluation.retention import Terms
 from provetune.hashing import fingerprint
 from provetune.models.embedding import embedder
-from provetune.models.locate import read_shape
+from provetune.models.shapes import read_shape
 from provetune.personal_data import checked
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
 from provetune.planning.measured import corrected

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from provetune.chat import encode_training
 from provetune.hashing import fingerprint
 from provetune.models.linear import LinearClassifier
-from provetune.models.locate import read_shape
+from provetune.models.shapes import read_shape
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan
