@@ -25,7 +25,7 @@ class Listed:
     name: str
     licence: str
     parameters: int
-    context: int
+    context_length: int
 
 
 @cache
@@ -48,8 +48,9 @@ class Cutter(Protocol):
         ...
 
 
-def fertility(tokenizer: Cutter, texts: Sequence[str], row_lengths: Sequence[int], context: int) -> Fertility:
-    """How `tokenizer` cuts `texts` (the user's own, no template); `row_lengths` are tokens of whole rows with the template.
+def fertility(tokenizer: Cutter, texts: Sequence[str], row_lengths: Sequence[int], longest: int) -> Fertility:
+    """How `tokenizer` cuts `texts` (the user's own, no template); `row_lengths` are tokens of whole rows with the template,
+    of which at most `longest` fit the model.
 
     Words are what stands between blanks, so that for languages without blanks tokens per character is the figure to read.
     Raises ValueError where there is no text.
@@ -69,7 +70,7 @@ def fertility(tokenizer: Cutter, texts: Sequence[str], row_lengths: Sequence[int
         tokens_per_word=tokens / words,
         tokens_per_character=tokens / letters,
         byte_share=broken / tokens,
-        truncated_share=sum(length > context for length in row_lengths) / max(len(row_lengths), 1),
+        truncated_share=sum(length > longest for length in row_lengths) / max(len(row_lengths), 1),
         longest=max(row_lengths, default=0),
     )
 

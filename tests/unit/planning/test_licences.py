@@ -28,7 +28,7 @@ def test_every_row_of_the_table_has_a_source_and_every_listed_model_a_known_lice
     table = licence_table()
     assert len(table) > 20
     assert all(one.source_url.startswith("https://") and one.name and one.version for one in table.values())
-    assert all(listed.licence in table and listed.parameters > 0 and listed.context > 0 for listed in short_list())
+    assert all(listed.licence in table and listed.parameters > 0 and listed.context_length > 0 for listed in short_list())
     assert [one.parameters for one in short_list()] == sorted(one.parameters for one in short_list())
 
 
