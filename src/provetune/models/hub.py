@@ -50,7 +50,7 @@ def browse_hub(words: str, licences: Sequence[str] | None, most_billions: float 
                 limit=limit,
                 expand=["cardData", "downloads", "gated", "safetensors"],
             ):
-                card = card_of({} if model.card_data is None else model.card_data.to_dict())
+                card = card_of({} if model.card_data is None else vars(model.card_data))
                 size = None if model.safetensors is None else model.safetensors.total
                 found[model.id] = Found(model.id, card.licence, size, model.downloads, card.datasets, bool(model.gated))
     except (_CLIENT_ERROR, OSError, ValueError) as error:

@@ -49,11 +49,10 @@ class Cutter(Protocol):
 
 
 def fertility(tokenizer: Cutter, texts: Sequence[str], row_lengths: Sequence[int], longest: int) -> Fertility:
-    """How `tokenizer` cuts `texts` (the user's own, no template); `row_lengths` are tokens of whole rows with the template,
-    of which at most `longest` fit the model.
+    """How `tokenizer` cuts `texts`, the user's own, without template.
 
-    Words are what stands between blanks, so that for languages without blanks tokens per character is the figure to read.
-    Raises ValueError where there is no text.
+    `row_lengths` are tokens of whole rows with the template around them, of which the model takes at most `longest`. Words are what
+    stands between blanks: for languages without blanks tokens per character is the figure to read. ValueError where there is no text.
     """
     cut = tokenizer.encode_batch(list(texts))
     tokens = sum(map(len, cut))
