@@ -9,18 +9,22 @@ from tests.architecture.source import FunctionNode, functions_of, modules
 FILE_LINES, FILE_LINES_HARD, LONG_FILES = 300, 400, 0.01
 FUNCTION_LINES, FUNCTION_LINES_HARD, LONG_FUNCTIONS = 40, 70, 0.01
 ARGUMENTS = 5
-SOURCE_LINES = 39_300  # all lines under src/; raised only by a commit that says why
+SOURCE_LINES = 42_300  # all lines under src/; raised only by a commit that says why
 
 
 ORDER_LINES = 150
 """A file of the flow reads top to bottom in so many lines."""
 LONGER_ORDERS = {
+    "bake_off.py": 165,
+    "bases.py": 179,
     "fairness.py": 157,
-    "folds.py": 218,
+    "folds.py": 220,
     "label.py": 151,
-    "project.py": 172,
+    "outlook.py": 247,
+    "probe.py": 186,
+    "project.py": 194,
     "prompt_search.py": 153,
-    "steps.py": 218,
+    "steps.py": 223,
     "tuned.py": 152,
     "vote.py": 189,
 }

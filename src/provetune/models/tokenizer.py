@@ -12,6 +12,7 @@ from jinja2.exceptions import TemplateError
 from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
+from provetune.models.card import read_card, safetensors_parameters
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
@@ -106,31 +107,12 @@ def _turn(message: Message) -> dict[str, Any]:
 
 def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:
     """Who the base model is: parameters (from the safetensors headers), context, hashes."""
-    card = folder / "README.md"
-    licence = "unknown"
-    if card.is_file():
-        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-        licence = next((line.partition(":")[2].strip() for line in lines[:40] if line.startswith("license:")), "unknown")
     return ModelRef(
         name=name,
         revision=revision,
-        parameters=sum(_parameters(file) for file in folder.glob("*.safetensors")),
+        parameters=safetensors_parameters(folder),
         context_length=tokenizer.context_length,
         weights_sha256=folder_sha256(folder, [".safetensors"]),
         template=template_fingerprint(tokenizer),
-        licence=licence,
+        licence=read_card(folder).licence,
     )
-
-
-def _parameters(file: Path) -> int:
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            count = 1
-            for side in entry["shape"]:
-                count *= side
-            total += count
-    return total

@@ -24,6 +24,7 @@ from provetune.split import folds, split
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender, best_of
 from provetune.workflow.folded import all_as_test, merged, one_name
+from provetune.workflow.licence import base_licence
 from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.prevention import prevented
@@ -86,6 +87,7 @@ def prove_recipe(project: Project, *, train: bool, final: bool) -> tuple[Decisio
     SpecError on settings that speak of one set of weights. A killed call goes on where it was.
     """
     _refuse(project)
+    base_licence(project)
     review = steps.audit_project(project)
     steps.refuse_blocked(review)
     rows = tied_together(project.examples)

@@ -26,6 +26,7 @@ from provetune.report.inputs import ReportInputs
 from provetune.store import predicted_texts, write_atomic
 from provetune.workflow.contender import Contender
 from provetune.workflow.curve import stored_curve
+from provetune.workflow.licence import base_licence
 from provetune.workflow.project import Project, environment
 
 
@@ -103,6 +104,7 @@ def write_proof(project: Project, results: Results, made: _Made, rows: Sequence[
         augmentation=results.augmentation,
         curve=stored_curve(project),
         provenance=sheet,
+        licence=base_licence(project),
         searches=results.searches,
         tuning_searches=results.tuning_searches,
         forgetting=results.forgetting,

@@ -14,6 +14,7 @@ from provetune.workflow.contender import Contender
 from provetune.workflow.curve import stored_curve
 from provetune.workflow.decided import at_confidence, measured_on_test
 from provetune.workflow.fairness import fairness_on_test
+from provetune.workflow.licence import base_licence
 from provetune.workflow.project import Project
 from provetune.workflow.proof import Results, evidence_of, write_proof
 from provetune.workflow.provenance import provenance
@@ -48,6 +49,7 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
     asides = {
         "augmentation": results.augmentation,
         "learning-curve": stored_curve(project),
+        "base-licence": base_licence(project),
         "provenance": sheet,
         "retention": results.retention,
         "forgetting": results.forgetting,
