@@ -35,6 +35,13 @@ def plan(
     tokens: Annotated[int | None, typer.Option(metavar="T", help="Mean tokens of a row, for a plan without a project.")] = None,
     longest: Annotated[int | None, typer.Option(metavar="T", help="Tokens of the longest row, with --tokens.")] = None,
     test_rows: Annotated[int | None, typer.Option("--test-rows", metavar="N", help="Test rows, with --rows.")] = None,
+    refresh_prices: Annotated[
+        bool, typer.Option("--refresh-prices", help="First renew the prices: through gpuhunt (extra `prices`), or from --catalog.")
+    ] = False,
+    catalog: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="With --refresh-prices: a catalogue of SkyPilot's, a file or https. Repeatable."),
+    ] = None,
     validate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score the memory estimate on published measurements, a CSV, and do nothing else.")
     ] = None,
@@ -46,8 +53,14 @@ def plan(
 
         found = scored(validate)
         return session.result(validation_lines(found), document=found.to_json(), essence=_all_rows(found))
-    from provetune.workflow.outlook import Wish, plan_outlook
+    from provetune.workflow.outlook import Wish, plan_outlook, renew_prices
 
+    if catalog and not refresh_prices:
+        raise typer.BadParameter("it belongs to --refresh-prices", param_hint="--catalog")
+    if refresh_prices:
+        session.note(renew_prices(catalog or ()))
+        if base is None and not (session.folder / "provetune.yaml").is_file():
+            return
     wish = Wish(gpu, gpus, method, prices, base, rows, tokens, longest, test_rows)
     table = plan_outlook(session.folder, overrides or (), wish)
     session.result(plan_lines(table, session.command("run")), document=table.to_json(), essence=table.recommendation)
