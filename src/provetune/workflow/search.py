@@ -13,7 +13,8 @@ from pathlib import Path
 
 from provetune.errors import HardwareTooSmall, RunFailed, SpecError
 from provetune.hashing import fingerprint
-from provetune.planning.memory import fits, training_memory
+from provetune.planning.calibration import fits
+from provetune.planning.memory import training_memory
 from provetune.planning.request import PlanRequest
 from provetune.planning.search import Job, SearchRequest, default_space, search
 from provetune.records.candidate import Method, Plan, TrainingRun
