@@ -83,6 +83,8 @@ def plan_lines(found: CostPlan, run: str) -> list[Line]:
     shown = [one for one in found.options if one.gpu == HERE or (one.fits != "does not fit" and (one.rents or not _offered(found)))]
     rows = aligned([head, *map(_cells, shown)])
     lines += [(rows[0], "bold"), *((row, FITS_STYLES[one.fits]) for row, one in zip(rows[1:], shown, strict=True))]
+    notes = dict.fromkeys((one.gpu, one.note) for one in shown if one.note and one.gpu != HERE)
+    lines += [(f"{name}: {note}", "yellow") for name, note in notes]
     lines += [(text, "") for text in _not_shown(found)]
     lines += [("", ""), *((text, "yellow") for text in found.warnings)]
     lines.append((f"prices: {found.prices_as_of}", ""))
