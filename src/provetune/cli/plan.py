@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from provetune.cli.session import Line, Session
 from provetune.cli.verbs import Overrides, app
+from provetune.errors import SpecError
 
 if TYPE_CHECKING:
     from provetune.records.planning import CostPlan, GpuOption, Scores, Validation
@@ -21,6 +23,7 @@ FITS_STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red", "unkno
 @app.command()
 def plan(
     ctx: typer.Context,
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="For --bases: folders, hub names, or starter.")] = None,
     overrides: Overrides = None,
     gpu: Annotated[str | None, typer.Option(metavar="NAME", help="Only this kind: A100, A100-80GB, RTX4090 ... All if not given.")] = None,
     gpus: Annotated[int, typer.Option(metavar="N", help="How many of them at a time.")] = 1,
@@ -45,9 +48,33 @@ def plan(
     validate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score the memory estimate on published measurements, a CSV, and do nothing else.")
     ] = None,
+    bases: Annotated[
+        bool, typer.Option("--bases", help="Compare base models on your rows: those named, or a short list. See docs/bases.md.")
+    ] = False,
+    bake_off: Annotated[bool, typer.Option("--bake-off", help="With --bases: tune each a little, and rank them.")] = False,
+    minutes: Annotated[float, typer.Option(min=0.1, metavar="M", help="What all tunings of a bake-off together may take.")] = 10.0,
+    search: Annotated[
+        str | None, typer.Option(metavar="WORDS", help="List models of the hub whose names hold these words, or those below a folder.")
+    ] = None,
+    up_to: Annotated[float | None, typer.Option("--up-to", metavar="B", help="With --search: at most so many billion parameters.")] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Take five real optimizer steps of each method here, and correct the plan by them.")
+    ] = False,
 ) -> None:
-    """What each method needs on each GPU: memory, hours, price; which gain could be proven; what to do. Nothing is trained."""
+    """What each method needs on each GPU: memory, hours, price; which gain could be proven; what to do. Nothing is kept that is trained."""
     session = ctx.ensure_object(Session)
+    if bases or search is not None or probe:
+        from provetune.cli.bases import show_bases, show_probe, show_search
+
+        if search is not None:
+            return show_search(session, overrides or (), search, up_to)
+        if probe:
+            return show_probe(session, overrides or ())
+        return show_bases(session, overrides or (), models or (), bake=bake_off, minutes=minutes)
+    if models or bake_off:
+        raise SpecError(
+            f"plan: found {' '.join(models or ()) or '--bake-off'} without --bases; models are named as in `provetune plan --bases A B`"
+        )
     if validate is not None:
         from provetune.workflow.outlook import validate as scored
 
@@ -58,9 +85,11 @@ def plan(
     if catalog and not refresh_prices:
         raise typer.BadParameter("it belongs to --refresh-prices", param_hint="--catalog")
     if refresh_prices:
-        session.note(renew_prices(catalog or ()))
+        came = renew_prices(catalog or ())
         if base is None and not (session.folder / "provetune.yaml").is_file():
-            return
+            document = json.dumps({"schema": "provetune.prices/1", "said": came}, ensure_ascii=False)
+            return session.result([(came, "bold")], document=document, essence=came)
+        session.note(came)
     wish = Wish(gpu, gpus, method, prices, base, rows, tokens, longest, test_rows)
     table = plan_outlook(session.folder, overrides or (), wish)
     session.result(plan_lines(table, session.command("run")), document=table.to_json(), essence=table.recommendation)

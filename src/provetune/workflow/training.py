@@ -55,12 +55,16 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Trainings:
-    """Trains the base model on any rows by the project's own rules, and measures what came out on the same validation rows."""
+    """Trains the base model on any rows by the project's own rules, and measures what came out on the same validation rows.
+
+    A training that takes longer than `max_seconds` ends there, with the best weights so far.
+    """
 
     project: Project
     plan: Plan
     settings: GenerationSettings
     validation: Sequence[Example]
+    max_seconds: float = float("inf")
     proxy: ClassVar[bool] = False
 
     @property
@@ -105,7 +109,7 @@ class Trainings:
             seed=project.spec.train.seeds[0] + draw,
             checkpoints=folder / "checkpoints",
             out=folder / "weights",
-            max_seconds=float("inf"),
+            max_seconds=self.max_seconds,
             environment=environment(),
             progress=project.progress,
         )
