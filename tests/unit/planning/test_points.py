@@ -12,7 +12,8 @@ import pytest
 from provetune.cli import main
 from provetune.errors import DataError
 from provetune.planning import calibration
-from provetune.planning.calibration import Fitted, calibrate, peak, shipped, stratum
+from provetune.planning.calibration import calibrate, peak, shipped, stratum
+from provetune.planning.footprint import Fitted
 from provetune.planning.points import Point, read_points
 from provetune.planning.validate import DEFAULT_STACK, validate
 from provetune.records.planning import Scores
