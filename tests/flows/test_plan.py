@@ -61,3 +61,28 @@ def test_json_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "provetune.cost_plan/1"
     assert {(one["method"], one["gpu"]) for one in found["options"]} >= {("lora", "A100-80GB"), ("prompting only", "A100-80GB")}
+
+
+def test_plan_of_a_project_counts_its_own_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["where is my parcel", "please refund this order now", "I cannot log in"]
+    rows = [
+        {"messages": [{"role": "user", "content": words[k % 3] + " " * (k % 2) + str(k)}, {"role": "assistant", "content": "ok"}]}
+        for k in range(60)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "provetune.yaml").write_text("version: 1\nname: n\ndata: rows.jsonl\nbase: starter\ntask: generate\n")
+    assert main(["-C", str(tmp_path), "plan", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lengths_from"] == "tokens of your rows under the base's own tokenizer and template"
+    assert (found["train_rows"], found["test_rows"], found["context_length"]) == (18, 30, 1024)
+
+    from provetune.chat import encode_training
+    from provetune.models.locate import STARTER
+    from provetune.models.tokenizer import FolderTokenizer
+    from provetune.records.data import Message
+
+    tokenizer = FolderTokenizer(STARTER)
+    lengths = [len(encode_training([Message(**m) for m in row["messages"]], tokenizer)) for row in rows]
+    assert abs(found["longest_row"] - max(lengths)) <= 1
+    assert found["tokens_per_epoch"] == pytest.approx(18 * sum(lengths) / 60, rel=0.1)
+    assert not list(tmp_path.glob("runs/*")) and not (tmp_path / "split.lock").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +38,13 @@ def plan(
     tokens: Annotated[int | None, typer.Option(metavar="T", help="Mean tokens of a row, for a plan without a project.")] = None,
     longest: Annotated[int | None, typer.Option(metavar="T", help="Tokens of the longest row, with --tokens.")] = None,
     test_rows: Annotated[int | None, typer.Option("--test-rows", metavar="N", help="Test rows, with --rows.")] = None,
+    refresh_prices: Annotated[
+        bool, typer.Option("--refresh-prices", help="First renew the prices: through gpuhunt (extra `prices`), or from --catalog.")
+    ] = False,
+    catalog: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="With --refresh-prices: a catalogue of SkyPilot's, a file or https. Repeatable."),
+    ] = None,
     validate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score the memory estimate on published measurements, a CSV, and do nothing else.")
     ] = None,
@@ -72,8 +80,16 @@ def plan(
 
         found = scored(validate)
         return session.result(validation_lines(found), document=found.to_json(), essence=_all_rows(found))
-    from provetune.workflow.outlook import Wish, plan_outlook
+    from provetune.workflow.outlook import Wish, plan_outlook, renew_prices
 
+    if catalog and not refresh_prices:
+        raise typer.BadParameter("it belongs to --refresh-prices", param_hint="--catalog")
+    if refresh_prices:
+        came = renew_prices(catalog or ())
+        if base is None and not (session.folder / "provetune.yaml").is_file():
+            document = json.dumps({"schema": "provetune.prices/1", "said": came}, ensure_ascii=False)
+            return session.result([(came, "bold")], document=document, essence=came)
+        session.note(came)
     wish = Wish(gpu, gpus, method, prices, base, rows, tokens, longest, test_rows)
     table = plan_outlook(session.folder, overrides or (), wish)
     session.result(plan_lines(table, session.command("run")), document=table.to_json(), essence=table.recommendation)
@@ -96,6 +112,8 @@ def plan_lines(found: CostPlan, run: str) -> list[Line]:
     shown = [one for one in found.options if one.gpu == HERE or (one.fits != "does not fit" and (one.rents or not _offered(found)))]
     rows = aligned([head, *map(_cells, shown)])
     lines += [(rows[0], "bold"), *((row, FITS_STYLES[one.fits]) for row, one in zip(rows[1:], shown, strict=True))]
+    notes = dict.fromkeys((one.gpu, one.note) for one in shown if one.note and one.gpu != HERE)
+    lines += [(f"{name}: {note}", "yellow") for name, note in notes]
     lines += [(text, "") for text in _not_shown(found)]
     lines += [("", ""), *((text, "yellow") for text in found.warnings)]
     lines.append((f"prices: {found.prices_as_of}", ""))

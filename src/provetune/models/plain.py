@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from provetune.chat import tools_of
 from provetune.errors import ModelError
 from provetune.records.data import Message
 
@@ -16,9 +17,18 @@ class PlainTokenizer:
 
     def __init__(self, folder: Path) -> None:
         from jinja2.exceptions import TemplateError
-        from jinja2.ext import loopcontrols
+        from jinja2.ext import Extension, loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
         from tokenizers import Tokenizer
+
+        class Generation(Extension):
+            """The block that marks what the model writes; only its content matters here."""
+
+            tags = frozenset({"generation"})  # type: ignore[assignment]  # jinja2 says set and only looks names up
+
+            def parse(self, parser: Any) -> Any:
+                next(parser.stream)
+                return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
         if not (folder / "tokenizer.json").is_file():
             raise ModelError(f"{folder}: no tokenizer.json")
@@ -27,7 +37,7 @@ class PlainTokenizer:
         if template is None:
             raise ModelError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
         environment.filters["tojson"] = _to_json
 
         def refuse(message: str) -> None:
@@ -37,19 +47,34 @@ class PlainTokenizer:
         environment.globals["strftime_now"] = lambda form: form
         names = {**_json(folder / "special_tokens_map.json"), **config}
         self._special = {name: _text(names[name]) for name in ("bos_token", "eos_token", "pad_token", "unk_token") if names.get(name)}
-        self._template = environment.from_string(template)
+        try:
+            self._template = environment.from_string(template)
+        except TemplateError as error:
+            raise ModelError(f"{folder}: the chat template cannot be read ({error})") from error
         self._refused = TemplateError
 
     def counts(self, conversations: Sequence[Sequence[Message]]) -> list[int]:
         """Tokens of each whole conversation; ModelError where the template refuses one."""
         texts = []
         for messages in conversations:
-            turns = [{"role": one.role, "content": one.content} for one in messages]
+            turns = [as_turn(one) for one in messages]
+            tools = [json.loads(tool) for tool in tools_of(messages)] or None
             try:
-                texts.append(self._template.render(messages=turns, add_generation_prompt=False, tools=None, **self._special))
+                texts.append(self._template.render(messages=turns, add_generation_prompt=False, tools=tools, **self._special))
             except self._refused as error:
                 raise ModelError(f"the chat template refuses the turns ({', '.join(m.role for m in messages)}): {error}") from error
         return [len(found.ids) for found in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def as_turn(message: Message) -> dict[str, Any]:
+    """A message as templates expect it: the arguments of a tool call are an object there."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    given = {"name": message.name, "tool_call_id": message.tool_call_id}
+    turn |= {key: value for key, value in given.items() if value is not None}
+    if message.tool_calls:
+        calls = [(call.id, {"name": call.name, "arguments": json.loads(call.arguments)}) for call in message.tool_calls]
+        turn["tool_calls"] = [{"type": "function", "function": call, **({"id": name} if name else {})} for name, call in calls]
+    return turn
 
 
 def _template(folder: Path, config: dict[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
 from provetune.models.card import read_card, safetensors_parameters
+from provetune.models.plain import as_turn
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
@@ -38,7 +39,7 @@ class FolderTokenizer:
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""
-        turns = [_turn(message) for message in messages]
+        turns = [as_turn(message) for message in messages]
         tools = [json.loads(tool) for tool in tools_of(messages)] or None
         try:
             text: str = self._tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=open_turn)
@@ -92,17 +93,6 @@ class FolderTokenizer:
         if not stops:
             raise ModelError("the template ends an assistant turn without a special token and there is no eos token; nothing could stop")
         return frozenset(stops)
-
-
-def _turn(message: Message) -> dict[str, Any]:
-    """A message as templates expect it: the arguments of a tool call are an object there."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
-    given = {"name": message.name, "tool_call_id": message.tool_call_id}
-    turn |= {key: value for key, value in given.items() if value is not None}
-    if message.tool_calls:
-        calls = [(call.id, {"name": call.name, "arguments": json.loads(call.arguments)}) for call in message.tool_calls]
-        turn["tool_calls"] = [{"type": "function", "function": call, **({"id": name} if name else {})} for name, call in calls]
-    return turn
 
 
 def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:

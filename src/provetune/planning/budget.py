@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 from provetune.records.candidate import Method, Plan
-from provetune.spec import BudgetSpec
+from provetune.spec import BudgetSpec, ProjectSpec
+
+SEARCH_SHARE = 0.5
+"""Of the budget, what all searches together may take; the trainings that count get the rest."""
 
 
 def usd_per_hour(plan: Plan, method: Method) -> float | None:
@@ -14,6 +17,17 @@ def usd_per_hour(plan: Plan, method: Method) -> float | None:
     if option is None or option.cost_usd.value is None or not option.duration_h.value:
         return None
     return option.cost_usd.value / option.duration_h.value
+
+
+def budget_left(spec: ProjectSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
+    """As `budget_limit`, of what a search for values leaves where one is asked for."""
+    seconds, words = budget_limit(spec.budget, plan, method, trainings)
+    return seconds * (1 - SEARCH_SHARE if spec.search.trials else 1), words
+
+
+def search_seconds(spec: ProjectSpec, plan: Plan, method: Method) -> float:
+    """Seconds that the search of one method may take: an equal part of what all of them may."""
+    return SEARCH_SHARE * budget_limit(spec.budget, plan, method, len(plan.chosen))[0]
 
 
 def budget_limit(budget: BudgetSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:

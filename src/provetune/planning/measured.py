@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provetune.errors import HardwareTooSmall
-from provetune.planning.memory import fits
+from provetune.planning.calibration import fits
 from provetune.records.candidate import Method, Plan, PlanOption, TrainingRun
 from provetune.records.probe import Probe
 from provetune.stats.estimate import Estimate

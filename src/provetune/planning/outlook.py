@@ -6,15 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import cast
 
 from provetune.errors import DataError, SpecError
-from provetune.planning.calibration import Peak, fits, peak, shipped
-from provetune.planning.footprint import BYTES, Job
+from provetune.planning.calibration import fits, shipped
+from provetune.planning.footprint import BYTES
 from provetune.planning.gpus import Gpu
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
-from provetune.planning.memory import LOSS_CHUNK, lora_parameters, pack_tokens, training_memory
-from provetune.planning.points import DROPPED
+from provetune.planning.memory import gpu_memory, own_job, training_memory
 from provetune.planning.recommend import recommend
 from provetune.planning.rent import rents
 from provetune.planning.request import PlanRequest
@@ -98,46 +96,13 @@ def outlook(question: Question) -> CostPlan:
     )
 
 
-def own_job(request: PlanRequest, method: Method, values: Hyperparameters) -> Job:
-    """This package's loop on a GPU: 32-bit trained weights beside a 16-bit or 4-bit frozen base, a copy of the best weights so far.
-
-    One pack of rows at a time, logits in chunks, no activation checkpointing.
-    """
-    shape, lora = request.shape, request.train.lora
-    full = method == "full"
-    lengths = [length for length in request.row_lengths if length <= int(values["max_length"])]
-    longest = max(lengths)
-    targets = list(shape.linear_layers) if lora.targets == "all-linear" else [name.strip() for name in lora.targets.split(",")]
-    inputs = 0.0 if full else DROPPED * sum(shape.linear_layers[name][0] for name in targets if name in shape.linear_layers)
-    return Job(
-        shape=shape,
-        method="full" if full else "qlora" if method == "qlora" else "lora",
-        trained=shape.parameters if full else lora_parameters(shape, lora.r, lora.targets),
-        tokens=pack_tokens(longest, min(int(values["batch_size"]), len(lengths))),
-        longest=longest,
-        base="fp32" if full else "nf4-dq" if method == "qlora" else "bf16",
-        weight=4.0,
-        gradient=4.0,
-        states=8.0,
-        master=4.0 + (2.0 if full else 0.0),  # the best weights so far; of full tuning also those cast to 16 bits
-        kept=26.0 if full else 12.0,  # norms of 32-bit weights work in 32 bits and are read as 16-bit copies
-        chunk=max(1, LOSS_CHUNK // shape.vocabulary),
-        adapter_inputs=inputs,
-    )
-
-
 def _on_gpu(question: Question, method: Method, values: Hyperparameters, gpu: Gpu) -> GpuOption:
     """Without checkpointing where that fits, else with it; on several GPUs each with all weights where that fits, else sharded."""
-    job = own_job(question.request, method, values)
-    ways = [job, replace(job, checkpointing=True)]
-    if question.count > 1:
-        several = [replace(one, gpus=question.count, sharding="ddp") for one in ways]
-        ways = cast(list[Job], [*several, *(replace(one, sharding="fsdp") for one in several)])
-    found: list[tuple[Job, Peak]] = [(one, peak(one, "device", shipped())) for one in ways]
-    chosen, need = next(
-        ((one, p) for one, p in found if fits(p.memory_gib.value or math.inf, p.p90, gpu.mem_gib) == "fits"),
-        min(found, key=lambda pair: pair[1].p90),
-    )
+    longest, batch = _largest(question.request, values)
+    job = own_job(question.request, method, longest=longest, batch_size=batch)
+    several = replace(job, gpus=question.count, sharding="ddp")
+    jobs = [job] if question.count == 1 else [several, replace(several, sharding="fsdp")]
+    chosen, need = gpu_memory(jobs, gpu.mem_gib)
     speed = gpu.flops_per_s * question.count * (0.9 if question.count > 1 else 1.0)
     hours = training_hours(_flops(question.request, method, values, checkpointing=chosen.checkpointing), speed)
     besides = _besides(question, gpu)
@@ -159,8 +124,18 @@ def _on_gpu(question: Question, method: Method, values: Hyperparameters, gpu: Gp
     )
 
 
+def _lengths(request: PlanRequest, values: Hyperparameters) -> list[int]:
+    return [length for length in request.row_lengths if length <= int(values["max_length"])]
+
+
+def _largest(request: PlanRequest, values: Hyperparameters) -> tuple[int, int]:
+    """Tokens of the longest row that is trained on, and rows of a step."""
+    lengths = _lengths(request, values)
+    return max(lengths), min(int(values["batch_size"]), len(lengths))
+
+
 def _flops(request: PlanRequest, method: Method, values: Hyperparameters, *, checkpointing: bool) -> float:
-    lengths = [length for length in request.row_lengths if length <= int(values["max_length"])]
+    lengths = _lengths(request, values)
     per_row = sum(length * length for length in lengths) / sum(lengths)
     per_token = flops_per_token(request.shape, method, row_tokens=per_row, checkpointing=checkpointing)
     return per_token * sum(lengths) * int(values["epochs"])
@@ -169,8 +144,8 @@ def _flops(request: PlanRequest, method: Method, values: Hyperparameters, *, che
 def _here(question: Question, method: Method, values: Hyperparameters) -> GpuOption:
     """This machine, as the run would plan it."""
     request = question.request
-    lengths = [length for length in request.row_lengths if length <= int(values["max_length"])]
-    memory, p90 = training_memory(request, method, longest=max(lengths), batch_size=min(int(values["batch_size"]), len(lengths)))
+    longest, batch = _largest(request, values)
+    memory, p90 = training_memory(request, method, longest=longest, batch_size=batch)
     hours = training_hours(_flops(request, method, values, checkpointing=False), request.hardware.flops_per_s)
     return GpuOption(
         method=method,

@@ -97,8 +97,8 @@ class _Unscorable(Exception):
 
 def _point(row: Mapping[str, str]) -> Point | LeftOutRow:
     try:
+        measured = _measured(row)
         job = _job(row)
-        measured = _measured(row, job.gpus)
         card = _number(row, "gpu_mem_gb")
         if measured is None and card is None:
             raise _Unscorable("it ran out of memory on a GPU whose memory is not given")
@@ -115,7 +115,7 @@ def _point(row: Mapping[str, str]) -> Point | LeftOutRow:
     )
 
 
-def _measured(row: Mapping[str, str], gpus: int) -> float | None:
+def _measured(row: Mapping[str, str]) -> float | None:
     """GiB on one GPU; None where the run went out of memory. The normalised column wins over the printed figure."""
     if row.get("quality", "").upper() == "C":
         raise _Unscorable("quality C")
@@ -129,7 +129,7 @@ def _measured(row: Mapping[str, str], gpus: int) -> float | None:
         unit = row.get("mem_unit", "")
         normalised = printed * (1e9 / GIB if unit == "GB" else 1e6 / GIB if unit == "MB" else 1 / 1024 if unit == "MiB" else 1.0)
         if row.get("mem_scope", "") == "sum_all_gpus":
-            normalised /= gpus
+            normalised /= max(1.0, _number(row, "n_gpus") or 1.0)
     if normalised <= 0:
         raise _Unscorable(f"the memory is {normalised:g} GiB")
     return normalised
@@ -163,7 +163,8 @@ def _job(row: Mapping[str, str]) -> Job:
     base = _base(row.get("base_quant", ""), precision)
     wide = sharding == "zero3" or "fp32 master" in precision or precision.startswith(("amp", "mixed"))
     adapter = row.get("adapter_dtype", "")
-    gpus = int(_number(row, "n_gpus") or 1)
+    given = _number(row, "n_gpus")
+    gpus = 1 if given is None else int(given)
     if gpus < 1 or batch < 1 or length < 1:
         raise _Unscorable("n_gpus, micro_batch and seq_len must be at least 1")
     job = Job(

@@ -9,6 +9,7 @@ from provetune.planning.request import PlanRequest
 from provetune.records.planning import GpuOption, Rent
 
 NAMES = {"lora": "LoRA", "qlora": "QLoRA", "full": "full tuning"}
+NO_BF16 = "no bfloat16"
 PATIENCE_H = 12.0
 """Hours that a machine which costs no rent may take before a rented one is recommended."""
 MUCH_CHEAPER = 0.5
@@ -53,6 +54,10 @@ def _nothing(options: Sequence[GpuOption]) -> tuple[str, str]:
             f"needs {one.memory_gib.low:.0f} to {one.memory_gib.high:.0f} GiB, {one.memory_available_gib:.0f} are there",
         )
     fitting = [one for one in options if one.method in NAMES and one.fits == "fits"]
+    if fitting and all(one.note.startswith(NO_BF16) for one in fitting):
+        return "Take a GPU with bfloat16: the memory of these is enough, the arithmetic is not what this package trains in.", fitting[
+            0
+        ].note
     if fitting:
         return "Use a machine of your own: it fits, but no price for such GPUs is known.", "see --prices FILE and --refresh-prices"
     return "Use a smaller base or more GPUs (--gpus N): nothing fits.", "every method needs more memory than these GPUs have"
@@ -62,7 +67,7 @@ def _cheapest(options: Sequence[GpuOption]) -> tuple[GpuOption, Rent] | None:
     offers = [
         (one, rent)
         for one in options
-        if one.fits == "fits" and not one.note.startswith("no bf")
+        if one.fits == "fits" and not one.note.startswith(NO_BF16)
         for rent in one.rents
         if rent.tier != "spot"
     ]

@@ -111,6 +111,14 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
     )
 
 
+def renew_prices(catalogues: Sequence[str]) -> str:
+    """Fetch the prices of today into the user's cache, and say what came."""
+    from provetune.pricing.refresh import refresh
+
+    file, kept, refused = refresh(catalogues, datetime.now(UTC).date())
+    return f"{kept:,} prices of today in {file}" + (f"; {refused:,} rows refused as implausible" if refused else "")
+
+
 def here() -> Hardware:
     """This machine, without torch: its speed is unknown here; a run or a probe measures it."""
     return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None)

@@ -18,8 +18,8 @@ from provetune.engine.packing import PackSettings, pack_rows, plan_epoch, tokens
 from provetune.errors import HardwareTooSmall, RunFailed
 from provetune.hashing import fingerprint
 from provetune.planning.measured import corrected
-from provetune.planning.memory import PACK_TOKENS, PREFERENCE
-from provetune.records.candidate import Method, Plan
+from provetune.planning.memory import PACK_TOKENS
+from provetune.records.candidate import PREFERENCE, Method, Plan
 from provetune.records.data import Example
 from provetune.records.probe import Probe, ProbeStep, ProbeTaken
 from provetune.records.tuning_search import TrialJob

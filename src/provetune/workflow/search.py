@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from provetune.errors import SpecError
 from provetune.hashing import fingerprint
-from provetune.planning.memory import fits, training_memory
+from provetune.planning.budget import search_seconds
+from provetune.planning.calibration import fits
+from provetune.planning.memory import training_memory
 from provetune.planning.request import PlanRequest
 from provetune.planning.search import SearchRequest, default_space, search
 from provetune.records.candidate import Method, Plan
@@ -17,9 +19,6 @@ from provetune.workflow import steps
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.project import Project
 from provetune.workflow.trials import Trials
-
-BUDGET_SHARE = 0.5
-"""Of the budget's hours, what all searches together may take; the trainings that count get the rest."""
 
 
 def searched(project: Project, prepared: Prepared, plan: Plan, *, allowed: bool) -> tuple[Plan, tuple[TuningSearch, ...]]:
@@ -55,7 +54,6 @@ def _searched(project: Project, prepared: Prepared, asked: tuple[Plan, PlanReque
         "recipe": fingerprint([method, start, space, spec.trials, seed, project.metric, prepared.settings.model_dump(mode="json")]),
         "model": fingerprint(project.model.model_dump(mode="json")),
     }
-    hours = project.spec.budget.max_hours
     folder = project.store.current / "search" / f"{method}-{fingerprint(inputs)}"
     trials = Trials(project, prepared, method, folder)
 
@@ -74,7 +72,7 @@ def _searched(project: Project, prepared: Prepared, asked: tuple[Plan, PlanReque
                 obstacle=lambda values: _obstacle(planned, method, values),
                 train=trials.train,
                 journal=folder / "journal.log",
-                max_seconds=hours * 3600 * BUDGET_SHARE / len(plan.chosen) if hours else float("inf"),
+                max_seconds=search_seconds(project.spec, plan, method),
             )
         )
 

@@ -13,7 +13,7 @@ from provetune.errors import Notice, SpecError
 from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
-from provetune.planning.budget import budget_limit, usd_per_hour
+from provetune.planning.budget import budget_left, usd_per_hour
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
@@ -66,7 +66,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     if recipe.beside is not None:
         inputs["beside"] = recipe.beside.key
     checkpoints = store.current / "checkpoints" / recipe.name
-    seconds, limit = budget_limit(project.spec.budget, plan, method, recipe.trainings)
+    seconds, limit = budget_left(project.spec, plan, method, recipe.trainings)
 
     def make() -> TrainingRun:
         if not allowed:

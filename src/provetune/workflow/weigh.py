@@ -12,7 +12,7 @@ from provetune.errors import ModelError
 from provetune.evaluation.remedies import asked_of, choose, skill_losses
 from provetune.evaluation.retention import Terms, items_sha256, score_suite
 from provetune.hashing import fingerprint, folder_sha256
-from provetune.planning.budget import budget_limit
+from provetune.planning.budget import budget_left
 from provetune.protocols import Speaker
 from provetune.records.candidate import TrainingRun
 from provetune.records.forgetting import ForgettingReport, RemedyPoint
@@ -68,7 +68,7 @@ class Weigher:
 
     def may_train(self, recipe: Recipe, training: TrainingRun) -> bool:
         """Whether more may be trained, the method can be held, and the budget leaves the time for it."""
-        left = budget_limit(self.project.spec.budget, recipe.plan, recipe.method, 1)[0] - recipe.trainings * training.duration_s
+        left = budget_left(self.project.spec, recipe.plan, recipe.method, 1)[0] - recipe.trainings * training.duration_s
         return self.allowed and recipe.method in ("full", "lora", "qlora") and recipe.beside is None and left > TIMES * training.duration_s
 
     def points(self, recipe: Recipe, training: TrainingRun) -> Iterator[RemedyPoint]:

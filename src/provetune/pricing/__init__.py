@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,9 +101,17 @@ PRICES = load_prices()
 """The packaged table."""
 
 
+def cache_file() -> Path:
+    """Where renewed prices are kept, in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "provetune" / "prices.csv"
+
+
 def current_prices() -> tuple[Price, ...]:
-    """The packaged table."""
-    return PRICES
+    """The renewed prices where there are any, else the packaged ones. A damaged cache is as none."""
+    try:
+        return load_prices(cache_file()) if cache_file().is_file() else PRICES
+    except DataError:
+        return PRICES
 
 
 def cheapest(mem_gib: float, prices: Sequence[Price] = PRICES) -> list[Price]:
