@@ -27,7 +27,7 @@ from provetune.store import StepKey, content_sha256, write_atomic
 from provetune.workflow import steps
 from provetune.workflow.prepare import Prepared, prepare
 from provetune.workflow.project import Project, begin_run, need_torch, processor
-from provetune.workflow.search import FAILED, JOB_FILE
+from provetune.workflow.trials import FAILED, JOB_FILE
 
 TAKEN_FILE = "taken.json"
 STEPS = 5
