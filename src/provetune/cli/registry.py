@@ -161,7 +161,7 @@ def waive(
     from provetune.errors import SpecError
     from provetune.registry import Author, Registry
     from provetune.registry.waivers import key_file
-    from provetune.workflow.ship import latest_proven
+    from provetune.workflow.proven import latest_proven
 
     session = ctx.ensure_object(Session)
     try:

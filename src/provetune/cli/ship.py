@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -58,7 +59,7 @@ def ship(
     from provetune.cli.progress import shown_progress
     from provetune.registry import Author
     from provetune.workflow.project import need_torch, open_project
-    from provetune.workflow.ship import package_json, push_package
+    from provetune.workflow.ship import pushed
     from provetune.workflow.ship import ship as shipped
 
     session = ctx.ensure_object(Session)
@@ -69,7 +70,7 @@ def ship(
         folder = out or session.folder / "packages" / package.folder
         repository = push or project.spec.ship.push_to_hub
         if repository:
-            package = push_package(package, folder, repository, public=public)
+            package = pushed(package, folder, repository, public=public)
     lines = ship_lines(release, package, folder, session.command(f"registry promote {release.version}"))
     session.result(lines, document=package_json(release, package), essence=shown_path(folder))
 
@@ -88,3 +89,9 @@ def ship_lines(release: Release, package: Package, folder: Path, following: str)
         lines.append((f"pushed to {package.pushed_to}", ""))
     lines.append((f"Next: {following} makes it the champion; README.md in the package says how to run it.", ""))
     return lines
+
+
+def package_json(release: Release, package: Package) -> str:
+    """What `provetune ship --format json` prints: both records."""
+    content = {"schema": "provetune.ship/1", "release": json.loads(release.to_json()), "package": json.loads(package.to_json())}
+    return json.dumps(content, indent=2, ensure_ascii=False)

@@ -327,3 +327,13 @@ def _written(db: sqlite3.Connection, generation: int, roles: Mapping[Role, RoleO
     db.executemany("INSERT INTO role VALUES(?,?,?)", [(name, one.version, one.share) for name, one in roles.items()])
     db.execute("UPDATE generation SET number=?", (generation,))
     return standing_of(db)
+
+
+def plain_name(name: str) -> str:
+    """A project's name as it stands in names of models and folders.
+
+    >>> plain_name("Support: Tickets / 2026")
+    'Support--Tickets---2026'
+    """
+    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name)
+    return plain.strip("-.") or "model"

@@ -8,7 +8,7 @@ from typing import Any
 from provetune.chat import prompt_messages, tools_of, turn_ids
 from provetune.errors import FolderError
 from provetune.hashing import readable_json
-from provetune.models.tokenizer import template_turn
+from provetune.models.plain import as_turn
 from provetune.records.candidate import Candidate, GenerationSettings
 from provetune.records.data import Message
 from provetune.records.evaluation import Evidence, Prediction
@@ -54,7 +54,7 @@ def golden_text(project: Project, evidence: Evidence, candidate: Candidate) -> s
 
 def _conversation(messages: Sequence[Message]) -> dict[str, Any]:
     tools = tools_of(messages)
-    return {"messages": [template_turn(message) for message in messages], **({"tools": list(tools)} if tools else {})}
+    return {"messages": [as_turn(message) for message in messages], **({"tools": list(tools)} if tools else {})}
 
 
 def _predictions(project: Project, evidence: Evidence, candidate: Candidate) -> list[Prediction]:

@@ -2,73 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from provetune.audit.language_mix import language_of
-from provetune.errors import EvidenceError, FolderError, NotToShip, SpecError
+from provetune.errors import EvidenceError, NotToShip
 from provetune.hashing import canonical_json, file_sha256, folder_sha256
-from provetune.records.candidate import Candidate
 from provetune.records.data import Example, Split
-from provetune.records.evaluation import Decision, Evaluation, Evidence
+from provetune.records.evaluation import Evaluation
 from provetune.records.package import Form, Package
 from provetune.records.provenance import Provenance
 from provetune.records.release import Licence, MonitoringReference, ReferenceRow, Release
-from provetune.registry import Author, Registry, Waived
+from provetune.registry import Author, Registry, plain_name
+from provetune.report.hidden import redacted
 from provetune.report.model_card import data_sheet_page, model_card
-from provetune.serving.packages import PackageRequest, build, check_sums
+from provetune.serving.packages import PackageRequest, build
 from provetune.serving.packages.bom import bill_of_materials
 from provetune.serving.packages.commands import commands, files_beside
+from provetune.serving.packages.hub import push_package as pushed
 from provetune.stats.estimate import Estimate
 from provetune.workflow.golden import golden_text
 from provetune.workflow.project import Project
-from provetune.workflow.redact import hidden_inputs, redacted
-from provetune.workflow.verify import verify
+from provetune.workflow.proven import Proven, latest_proven, record_of
+from provetune.workflow.redact import hidden_inputs
 
-R = TypeVar("R", Split, Provenance)
+__all__ = ["pushed", "registered", "ship"]
 _WEIGHTS = (".safetensors", ".json", ".jinja", ".model", ".txt")
-
-
-@dataclass(frozen=True)
-class Proven:
-    """The latest decision of a project: its run, evidence, and the candidate that it is about."""
-
-    run: Path
-    evidence: Evidence
-    evidence_file: Path
-    decision: Decision
-    candidate: Candidate
-    on_test: Evaluation
-
-    @property
-    def waived(self) -> Waived:
-        """What a waiver of it is about."""
-        return Waived(self.candidate.fingerprint, self.decision.fingerprint, file_sha256(self.evidence_file), self.decision.outcome)
-
-
-def latest_proven(folder: Path) -> Proven:
-    """The newest run with a decision, its evidence computed again. FolderError without one, SpecError where nothing was tuned."""
-    runs = folder / "runs"
-    found = [run for run in (runs / "latest", *sorted(runs.glob("[0-9]*-*"), reverse=True)) if (run / "evidence.json").is_file()]
-    if not found:
-        raise FolderError(f"{folder}: found no run with a decision, wanted one; `provetune run` makes it")
-    run = found[0].resolve()
-    evidence, decision = verify(run / "evidence.json")
-    if evidence.folds is not None:
-        raise SpecError(
-            f"{run}: what is proven is a recipe over {evidence.folds.folds} folds, not one set of weights, and only proven weights ship; "
-            "prove weights with a test split (prove.folds: 0)"
-        )
-    champion = next((e for e in evidence.evaluations if e.part == "test" and e.candidate.name == evidence.champion), None)
-    if champion is None or champion.candidate.weights_folder is None:
-        raise SpecError(
-            f"{run}: the candidate is {evidence.champion}, which has no weights of its own, wanted a tuned one; nothing is to ship"
-        )
-    return Proven(run, evidence, run / "evidence.json", decision, champion.candidate, champion)
 
 
 def ship(project: Project, form: Form | None, author: Author, out: Path | None = None) -> tuple[Release, Package]:
@@ -101,7 +61,7 @@ def ship(project: Project, form: Form | None, author: Author, out: Path | None =
 
 def registered(project: Project, proven: Proven, registry: Registry, author: Author) -> Release:
     """The release of what was proven, with weights, evidence, held-out rows and golden prompts; the one that is there where it is."""
-    candidate, split = proven.candidate, _record(proven, Split)
+    candidate, split = proven.candidate, record_of(proven, Split)
     weights = project.folder / str(candidate.weights_folder)
     if folder_sha256(weights, [".safetensors"]) != candidate.weights_sha256:
         raise EvidenceError(f"{weights}: these are not the weights that were proven; restore them, or `provetune run` again")
@@ -119,7 +79,7 @@ def registered(project: Project, proven: Proven, registry: Registry, author: Aut
         metric = proven.evidence.fixed_before_training["metric"]
         draft = Release(
             version=1,
-            project=_plain(project.spec.name),
+            project=plain_name(project.spec.name),
             candidate=candidate,
             outcome=proven.decision.outcome,
             decision=proven.decision.fingerprint,
@@ -180,47 +140,8 @@ def _error(evaluation: Evaluation, metric: str) -> Estimate:
 
 def _licences(project: Project, proven: Proven) -> Iterator[Licence]:
     yield Licence(of="base model", name=project.model.name, licence=project.model.licence)
-    sheet = _record(proven, Provenance)
+    sheet = record_of(proven, Provenance)
     for source in sheet.sources:
         yield Licence(of=f"rows ({source.role})", name=source.path, licence=source.licence)
     for name, count in sheet.row_licences.items():
         yield Licence(of="rows that say so themselves", name=f"{count:,} rows", licence=name)
-
-
-def _record(proven: Proven, kind: type[R]) -> R:
-    """The record of this kind that the evidence names; FolderError where it is gone."""
-    name = kind.SCHEMA.partition("/")[0]
-    for file in sorted((proven.run / "records").glob(f"{name}-*.json")):
-        found = kind.from_json(file.read_text(encoding="utf-8"))
-        if found.fingerprint == proven.evidence.records[name]:
-            return found
-    raise FolderError(f"{proven.run / 'records'}: the {name} record of this decision is missing; `provetune prove` writes it again")
-
-
-def _plain(name: str) -> str:
-    """The project's name as it stands in names of models and folders."""
-    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name)
-    return plain.strip("-.") or "model"
-
-
-def package_json(release: Release, package: Package) -> str:
-    """What `provetune ship --format json` prints: both records."""
-    content = {"schema": "provetune.ship/1", "release": json.loads(release.to_json()), "package": json.loads(package.to_json())}
-    return json.dumps(content, indent=2, ensure_ascii=False)
-
-
-def push_package(package: Package, folder: Path, repository: str, *, public: bool) -> Package:
-    """Push a package to a repository of the hub, made where there is none: private unless `public`. FolderError where the hub refuses."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    check_sums(folder)
-    api = HfApi()
-    try:
-        api.create_repo(repository, private=not public, exist_ok=True)
-        if not public and api.repo_info(repository).private is not True:
-            raise SpecError(f"{repository}: the repository is there and public; name another, or say --public")
-        commit = api.upload_folder(repo_id=repository, folder_path=folder, commit_message=f"{package.release}, {package.form}")
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise FolderError(f"{repository}: the hub refused it ({type(error).__name__}: {error}); log in with `hf auth login`") from error
-    return package.model_copy(update={"pushed_to": str(commit.commit_url)})
