@@ -489,12 +489,11 @@ def test_without_torch_the_audit_works_and_a_run_says_what_to_install(tmp_path: 
     refused(without_torch(tmp_path, "run"), 2, "torch is not installed", "pip install 'provetune[train]'")
 
 
-def test_the_demo_without_torch_shows_the_recording_or_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_demo_without_torch_shows_the_recording_and_says_so(tmp_path: Path) -> None:
     done = without_torch(tmp_path, "demo", "--folder", "here")
-    if (RECORDED / "evidence.json").is_file():
-        assert done.code == 0 and "This is a recording made on" in done.out and (tmp_path / "here" / "recorded" / "report.html").is_file()
-    else:
-        refused(done, 2, "no recorded evidence.json", "pip install 'provetune[train]'")
+    made_at = json.loads((RECORDED / "evidence.json").read_text(encoding="utf-8"))["made_at"]
+    assert done.code == 0 and f"This is a recording made on {made_at[:10]}" in done.out
+    assert (tmp_path / "here" / "recorded" / "report.html").is_file()
 
 
 def test_the_doctor_without_torch_ends_with_6(tmp_path: Path) -> None:
