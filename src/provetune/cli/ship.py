@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +30,8 @@ _FORMS: dict[Form, Literal["adapter", "merged", "gguf"]] = {Form.adapter: "adapt
 
 def person() -> str:
     """Who is at the keyboard, as the system says it."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -56,8 +56,7 @@ def loaded(folder: Path, golden: dict[str, Any], base: str | None, gguf: str | N
     from peft import PeftModel
 
     named = base or json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    dtype = getattr(torch, golden["dtype"])
-    model = AutoModelForCausalLM.from_pretrained(named, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(named, dtype=golden["dtype"], use_safetensors=True, trust_remote_code=False)
     return tokenizer, PeftModel.from_pretrained(model, str(folder)).eval()
 
 
