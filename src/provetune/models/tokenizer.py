@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,22 @@ from jinja2.exceptions import TemplateError
 from transformers import AutoTokenizer
 
 from provetune.chat import left_out, template_fingerprint, tools_of
-from provetune.errors import ModelError
+from provetune.errors import DataError, ModelError
 from provetune.hashing import folder_sha256
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
 _PROBE = "provetune probe"
+_BREAK = "\ufdd0"
+"""Stands in rendered text where a message spells a special token, and breaks it; Unicode keeps this code out of all texts."""
 
 
 class FolderTokenizer:
-    """`protocols.Tokenizer` over a model folder; stop tokens are read off the rendered template."""
+    """`protocols.Tokenizer` over a model folder; stop tokens are read off the rendered template.
+
+    Only the template brings special tokens: where a message spells one (`<|im_end|>`), `render` breaks the spelling by a mark that
+    `encode` takes out again, so that it becomes tokens of plain text.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -32,18 +39,22 @@ class FolderTokenizer:
         config = json.loads((folder / "config.json").read_text())
         config = config.get("text_config", config)
         self.context_length = int(config.get("max_position_embeddings") or self._tokenizer.model_max_length)
+        added = self._tokenizer.added_tokens_decoder
+        special = {token.content for token in added.values() if token.special} | set(self._tokenizer.all_special_tokens)
+        self._spelled = _any_of(special)
         self.stop_ids = self._find_stop_ids()
+        self._spelled = _any_of(special | {added[token].content for token in self.stop_ids if token in added})
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""
-        turns = [_turn(message) for message in messages]
+        turns = [_turn(message, self._spelled) for message in messages]
         tools = [json.loads(tool) for tool in tools_of(messages)] or None
         try:
             text: str = self._tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=open_turn)
         except TemplateError as error:
             roles = ", ".join(m.role for m in messages)
             raise ModelError(f"the chat template refuses the turns ({roles}): {error}") from error
-        lost = left_out(messages, text)
+        lost = left_out(messages, text.replace(_BREAK, ""))
         if lost is not None:
             raise ModelError(
                 f"the chat template drops {lost}, so it would be neither learned nor served; "
@@ -53,8 +64,17 @@ class FolderTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of rendered text; nothing is added (the template brings its own begin token)."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        first, *others = text.split(_BREAK)
+        ids: list[int] = self._tokenizer.encode(first, add_special_tokens=False)
+        for part in others:
+            ids += self._continued(part)
         return ids
+
+    def _continued(self, text: str) -> list[int]:
+        """Ids of text within a text: tokenizers of SentencePiece's make put a blank before a beginning."""
+        before, ids = (self._tokenizer.encode(part, add_special_tokens=False) for part in ("\n", "\n" + text))
+        found: list[int] = ids[len(before) :] if ids[: len(before)] == before else self._tokenizer.encode(text, add_special_tokens=False)
+        return found
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, as `encode` gives them; several times as fast, as the texts are shared out among the cores."""
@@ -62,7 +82,7 @@ class FolderTokenizer:
             return []
         found = self._tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False)
         ids: list[list[int]] = found["input_ids"]
-        return ids
+        return [self.encode(text) if _BREAK in text else own for text, own in zip(texts, ids, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
@@ -92,13 +112,24 @@ class FolderTokenizer:
         return frozenset(stops)
 
 
-def _turn(message: Message) -> dict[str, Any]:
-    """A message as templates expect it: the arguments of a tool call are an object there."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+def _any_of(texts: set[str]) -> re.Pattern[str]:
+    """What finds the first letter of any of these texts; of one letter there is nothing to break."""
+    return re.compile("|".join(f"{re.escape(text[0])}(?={re.escape(text[1:])})" for text in sorted(texts) if len(text) > 1) or "(?!)")
+
+
+def _turn(message: Message, spelled: re.Pattern[str]) -> dict[str, Any]:
+    """A message as templates expect it: the arguments of a tool call are an object there. Texts in it are broken where `spelled`."""
+
+    def broken(text: str) -> str:
+        if _BREAK in text:
+            raise DataError("found U+FDD0 in a message, a code that Unicode keeps out of all texts; remove it")
+        return spelled.sub(rf"\g<0>{_BREAK}", text)
+
+    turn: dict[str, Any] = {"role": message.role, "content": broken(message.content)}
     given = {"name": message.name, "tool_call_id": message.tool_call_id}
     turn |= {key: value for key, value in given.items() if value is not None}
     if message.tool_calls:
-        calls = [(call.id, {"name": call.name, "arguments": json.loads(call.arguments)}) for call in message.tool_calls]
+        calls = [(call.id, {"name": call.name, "arguments": json.loads(broken(call.arguments))}) for call in message.tool_calls]
         turn["tool_calls"] = [{"type": "function", "function": call, **({"id": name} if name else {})} for name, call in calls]
     return turn
 
