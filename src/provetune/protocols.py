@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -90,6 +91,11 @@ class Tokenizer(Protocol):
         """Tokens that end an assistant turn."""
         ...
 
+    @property
+    def new_tokens(self) -> Mapping[int, str]:
+        """Words that the base model's own vocabulary lacks, by id."""
+        ...
+
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; `open_turn` adds the opening of an assistant turn."""
         ...
@@ -100,6 +106,10 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer and its template into a folder."""
         ...
 
     def to_json(self) -> str:

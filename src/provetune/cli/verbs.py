@@ -372,7 +372,7 @@ def _decided(session: Session, overrides: list[str] | None, *, train: bool, fina
     from provetune.report.words import DECISION_WORDS
     from provetune.workflow.verify import read_evidence
 
-    weights = next((outcome.run / name for name in ("adapter", "model") if (outcome.run / name).is_dir()), None)
+    weights = next((outcome.run / name for name in ("adapter", "model", "head") if (outcome.run / name).is_dir()), None)
     files = {"report": outcome.report, "evidence": outcome.evidence, **({weights.name: weights} if weights is not None else {})}
     lines = decision_lines(read_evidence(outcome.evidence), files, outcome.decision.next_step)
     session.result(lines, document=outcome.decision.to_json(), essence=DECISION_WORDS[outcome.decision.outcome])

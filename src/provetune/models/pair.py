@@ -41,7 +41,7 @@ class ModelPair:
     def __init__(self, base_folder: Path, tokenizer: Tokenizer, *, adapter: Path | None = None, full: Path | None = None) -> None:
         self._tokenizer = tokenizer
         self.after = TransformersGenerator(load_model(full or base_folder, adapter), tokenizer)
-        self._base = None if adapter is not None else load_model(base_folder)
+        self._base = None if adapter is not None else load_model(base_folder, new_tokens=tokenizer.new_tokens)
         self.before: Speaker = WithoutAdapter(self.after) if self._base is None else TransformersGenerator(self._base, tokenizer)
 
     def divergence(self, talks: Sequence[Sequence[Message]], progress: Progress) -> list[TokenDivergence | None]:

@@ -12,7 +12,7 @@ from jinja2.exceptions import TemplateError
 from transformers import AutoTokenizer
 
 from provetune.chat import left_out, template_fingerprint, tools_of
-from provetune.errors import DataError, ModelError
+from provetune.errors import DataError, ModelError, SpecError
 from provetune.hashing import folder_sha256
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
@@ -26,10 +26,10 @@ class FolderTokenizer:
     """`protocols.Tokenizer` over a model folder; stop tokens are read off the rendered template.
 
     Only the template brings special tokens: where a message spells one (`<|im_end|>`), `render` breaks the spelling by a mark that
-    `encode` takes out again, so that it becomes tokens of plain text.
+    `encode` takes out again, so that it becomes tokens of plain text. Each of `new_tokens` becomes one token wherever it stands.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, new_tokens: Sequence[str] = ()) -> None:
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
@@ -39,6 +39,11 @@ class FolderTokenizer:
         config = json.loads((folder / "config.json").read_text())
         config = config.get("text_config", config)
         self.context_length = int(config.get("max_position_embeddings") or self._tokenizer.model_max_length)
+        known = [token for token in new_tokens if len(self._tokenizer.encode(token, add_special_tokens=False)) < 2]
+        if known:
+            raise SpecError(f"train.new_tokens: {known[0]!r} is one token already; take it out")
+        self._tokenizer.add_tokens(list(new_tokens))
+        self.new_tokens = dict(zip(self._tokenizer.convert_tokens_to_ids(list(new_tokens)), new_tokens, strict=True))
         added = self._tokenizer.added_tokens_decoder
         special = {token.content for token in added.values() if token.special} | set(self._tokenizer.all_special_tokens)
         self._spelled = _any_of(special)
@@ -88,6 +93,10 @@ class FolderTokenizer:
         """Text of ids, special tokens left out."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer and its template into a folder."""
+        self._tokenizer.save_pretrained(folder)
 
     def to_json(self) -> str:
         """The tokenizer in the format of `tokenizer.json`; raises ModelError where it is of another make."""

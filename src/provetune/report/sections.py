@@ -165,6 +165,6 @@ def opponents(inputs: ReportInputs) -> tuple[Candidate, ...]:
     """Every candidate that is not tuned, once, in the order of the evidence."""
     seen: dict[str, Candidate] = {}
     for one in inputs.evidence.evaluations:
-        if one.candidate.kind not in ("adapter", "full"):
+        if one.candidate.kind not in ("adapter", "full", "head"):
             seen.setdefault(one.candidate.name, one.candidate)
     return tuple(seen.values())

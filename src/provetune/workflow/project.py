@@ -51,6 +51,11 @@ class Project:
     progress: Progress
 
     @property
+    def base_tokenizer(self) -> FolderTokenizer:
+        """What the base was trained with: prompts are read so, whatever tokens tuning adds."""
+        return FolderTokenizer(self.base_folder) if self.tokenizer.new_tokens else self.tokenizer
+
+    @property
     def key(self) -> str:
         """Names the run: resolved spec, data, base model and code version."""
         given = "" if self.given_test is None else content_sha256(self.given_test)
@@ -81,7 +86,7 @@ def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
         labels = labels_of(examples) if spec.task.labels == "auto" else tuple(spec.task.labels)
         _check_test_labels(given or (), labels, spec)
     base_folder = model_folder(spec.base.model, spec.base.revision, folder, offline=bool(os.environ.get("HF_HUB_OFFLINE")))
-    tokenizer = FolderTokenizer(base_folder)
+    tokenizer = FolderTokenizer(base_folder, spec.train.new_tokens)
     store = Store(folder)
     return Project(
         folder=folder,

@@ -22,6 +22,7 @@ from provetune.store import content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
 from provetune.workflow.subsets import nested_order
+from provetune.workflow.tuned import start_folder
 from provetune.workflow.yardstick import yardstick_of
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Trainings:
             max_seconds=float("inf"),
             environment=environment(),
             progress=project.progress,
+            start=start_folder(project, self.method),
         )
 
     def _hyperparameters(self, rows: Sequence[Example]) -> Hyperparameters:

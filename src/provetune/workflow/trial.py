@@ -17,6 +17,7 @@ from provetune.store import write_atomic
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment, project_of
 from provetune.workflow.search import JOB_FILE, RESULT_FILE
+from provetune.workflow.tuned import kind_of, start_folder
 from provetune.workflow.yardstick import yardstick_of
 
 
@@ -32,7 +33,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
         tokenizer=project.tokenizer,
         template=Candidate(
             name=f"tuned-{job.method}",
-            kind="full" if job.method == "full" else "adapter",
+            kind=kind_of(job.method),
             prompt=steps.PLAIN,
             generation=job.settings,
         ),
@@ -47,6 +48,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
         max_seconds=float("inf"),
         environment=environment(),
         progress=project.progress,
+        start=start_folder(project, job.method),
     )
     found = tune(request)
     shutil.rmtree(request.out)

@@ -15,7 +15,7 @@ from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.protocols import Generator
-from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
+from provetune.records.candidate import Candidate, CandidateKind, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
 from provetune.spec.model import BudgetSpec
 from provetune.store import StepKey, content_sha256
@@ -52,12 +52,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     from provetune.tuning import TuneRequest, tune
 
     method, plan, store = recipe.method, recipe.plan, project.store
-    candidate = Candidate(
-        name=f"tuned-{recipe.name}",
-        kind="full" if method == "full" else "adapter",
-        prompt=steps.PLAIN,
-        generation=recipe.settings,
-    )
+    candidate = Candidate(name=f"tuned-{recipe.name}", kind=kind_of(method), prompt=steps.PLAIN, generation=recipe.settings)
     seed = project.spec.train.seeds[0] if recipe.seed is None else recipe.seed
     inputs = {
         "rows": fingerprint([content_sha256(recipe.train), content_sha256(recipe.validation)]),
@@ -66,6 +61,9 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     }
     if recipe.beside is not None:
         inputs["beside"] = recipe.beside.key
+    start = start_folder(project, method)
+    if start is not None:
+        inputs["start"] = folder_sha256(start, [".safetensors"])
     checkpoints = store.current / "checkpoints" / recipe.name
     seconds, limit = budget_limit(project.spec.budget, plan, method, recipe.trainings)
 
@@ -91,6 +89,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
             progress=project.progress,
             limit=limit,
             beside=recipe.beside,
+            start=start,
             event=store.event,
             usd_per_hour=usd_per_hour(plan, method),
             trackers=[name for name in project.spec.tracking if name != "none"],
@@ -105,6 +104,23 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     found = store.once(StepKey(f"tuning-{recipe.name}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
     shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
     return found
+
+
+def kind_of(method: Method) -> CandidateKind:
+    """What a method makes."""
+    return "full" if method == "full" else "head" if method == "head" else "adapter"
+
+
+def start_folder(project: Project, method: Method) -> Path | None:
+    """The tuned weights that `train.start` names: a folder with weights, or a run's or project's champion; None without one."""
+    given = project.spec.train.start
+    if given is None or method == "head":
+        return None
+    place = project.folder / given
+    for folder in (place, *(place / run / name for run in (".", "runs/latest") for name in ("adapter", "model"))):
+        if any(folder.glob("*.safetensors")):
+            return folder.resolve()
+    raise SpecError(f"train.start: found no tuned weights in {place}; wanted a project with a verdict, a run, or a folder with safetensors")
 
 
 def usd_per_hour(plan: Plan, method: Method) -> float | None:
@@ -139,7 +155,7 @@ def tuned_candidate(project: Project, training: TrainingRun, recipe: Recipe, res
     full = training.method == "full"
     candidate = Candidate(
         name=f"tuned-{recipe.name}",
-        kind="full" if full else "adapter",
+        kind=kind_of(training.method),
         prompt=steps.PLAIN,
         generation=recipe.settings,
         model=project.model,
@@ -160,15 +176,19 @@ def identity(project: Project, training: TrainingRun | None = None) -> Identity:
 
 
 def load_generator(project: Project, adapter: Path | None, full: Path | None) -> Generator:
-    """The base model, with an adapter, or fully tuned weights in its place."""
+    """The base model as it was given, with an adapter or a classification head, or fully tuned weights in its place."""
+    from provetune.models.head import HEAD_FILE, Head, HeadClassifier
     from provetune.models.transformers import TransformersGenerator, load_model
 
-    return TransformersGenerator(load_model(full or project.base_folder, adapter), project.tokenizer)
+    if adapter is not None and (adapter / HEAD_FILE).is_file():
+        return HeadClassifier(TransformersGenerator(load_model(project.base_folder), project.tokenizer), Head.load(adapter))
+    tokenizer = project.base_tokenizer if adapter is None and full is None else project.tokenizer
+    return TransformersGenerator(load_model(full or project.base_folder, adapter), tokenizer)
 
 
 def keep_weights(project: Project, champion: Candidate) -> None:
-    """Put the champion's weights where a user looks for them: `<run>/adapter` or `<run>/model`."""
-    name = "model" if champion.kind == "full" else "adapter"
+    """Put the champion's weights where a user looks for them: `<run>/adapter`, `<run>/model` or `<run>/head`."""
+    name = {"full": "model", "head": "head"}.get(champion.kind, "adapter")
     kept = project.store.current / name
     if champion.weights_folder is not None and not (kept.is_dir() and folder_sha256(kept, [".safetensors"]) == champion.weights_sha256):
         project.store.keep_weights(project.folder / champion.weights_folder, name)
