@@ -91,11 +91,6 @@ class Tokenizer(Protocol):
         """Tokens that end an assistant turn."""
         ...
 
-    @property
-    def new_tokens(self) -> Mapping[int, str]:
-        """Words that the base model's own vocabulary lacks, by id."""
-        ...
-
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; `open_turn` adds the opening of an assistant turn."""
         ...
@@ -108,12 +103,21 @@ class Tokenizer(Protocol):
         """Text of ids, special tokens left out."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write the tokenizer and its template into a folder."""
-        ...
-
     def to_json(self) -> str:
         """The tokenizer in the format of `tokenizer.json`."""
+        ...
+
+
+class TuningTokenizer(Tokenizer, Protocol):
+    """A tokenizer that tuning may have grown, and that is written beside the weights then."""
+
+    @property
+    def new_tokens(self) -> Mapping[int, str]:
+        """Words that the base model's own vocabulary lacks, by id."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer and its template into a folder."""
         ...
 
 

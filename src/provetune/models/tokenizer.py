@@ -43,7 +43,8 @@ class FolderTokenizer:
         if known:
             raise SpecError(f"train.new_tokens: {known[0]!r} is one token already; take it out")
         self._tokenizer.add_tokens(list(new_tokens))
-        self.new_tokens = dict(zip(self._tokenizer.convert_tokens_to_ids(list(new_tokens)), new_tokens, strict=True))
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab() if new_tokens else {}
+        self.new_tokens = {vocabulary[token]: token for token in new_tokens}
         added = self._tokenizer.added_tokens_decoder
         special = {token.content for token in added.values() if token.special} | set(self._tokenizer.all_special_tokens)
         self._spelled = _any_of(special)
@@ -66,6 +67,10 @@ class FolderTokenizer:
                 "choose a base model whose template renders it, or remove it from the rows"
             )
         return text
+
+    def spells_special(self, messages: Sequence[Message]) -> bool:
+        """Whether a message spells a special token, of which only the template's own are any."""
+        return any(self._spelled.search(message.content) for message in messages)
 
     def encode(self, text: str) -> list[int]:
         """Ids of rendered text; nothing is added (the template brings its own begin token)."""

@@ -30,6 +30,7 @@ METHOD_WORDS = {
     "qlora": "QLoRA adapter (4-bit base)",
     "dpo": "LoRA adapter, DPO on pairs",
     "orpo": "LoRA adapter, ORPO on pairs",
+    "head": "classification head on the frozen base",
 }
 DECISION_WORDS = {"ship": "SHIP", "hold": "HOLD", "inconclusive": "NOT ENOUGH EVIDENCE"}
 OUTCOME_WORDS = {"pass": "pass", "fail": "fail", "inconclusive": "not enough evidence", "not judged": "does not decide"}

@@ -24,7 +24,7 @@ from provetune.errors import DataError, Notice
 from provetune.hashing import folder_sha256
 from provetune.models.quantized import write_quantization
 from provetune.models.transformers import TransformersGenerator, load_model
-from provetune.protocols import Progress, Tokenizer
+from provetune.protocols import Progress, Tokenizer, TuningTokenizer
 from provetune.records.candidate import Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
 from provetune.records.data import Example
 from provetune.scoring import Yardstick, measure
@@ -61,7 +61,7 @@ class TuneRequest:
     method: Method
     base_folder: Path
     model: ModelRef
-    tokenizer: Tokenizer
+    tokenizer: TuningTokenizer
     template: Candidate
     train: Sequence[Example]
     validation: Sequence[Example]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from provetune.chat import encode_training
 from provetune.errors import SpecError
 from provetune.evaluation.memorisation import sampled
 from provetune.evaluation.retention import write_texts
 from provetune.load import load
 from provetune.models.lazy import LazyGenerator
 from provetune.protocols import Generator, Speaker
+from provetune.records.candidate import Plan
 from provetune.records.data import Example, Message, Split
 from provetune.similarity import find_leaks
 from provetune.spec import DataSpec, TaskSpec
@@ -120,7 +123,18 @@ def _distilled(project: Project, prepared: Prepared, recipe: Recipe) -> Recipe:
         project.progress(f"targets written by {given.teacher or 'the base'}: {what}", done, total)
 
     rows, counts = distilled(recipe.train, _teacher(project, prepared), rules, progress)
-    return replace(recipe, train=rows, rewritten=counts)
+    return replace(recipe, train=rows, rewritten=counts, plan=_with_room(project, recipe, rows))
+
+
+def _with_room(project: Project, recipe: Recipe, rows: Sequence[Example]) -> Plan:
+    """The plan with a length limit that rewritten rows fit, too, where it was no one's wish."""
+    if project.spec.train.max_length != "auto":
+        return recipe.plan
+    longest = max(len(encode_training(e.messages, project.tokenizer, e.source)) for e in rows)
+    values = recipe.plan.hyperparameters[recipe.method]
+    limit = min(max(longest, int(values["max_length"])), project.tokenizer.context_length)
+    changed = {**recipe.plan.hyperparameters, recipe.method: {**values, "max_length": limit}}
+    return recipe.plan.model_copy(update={"hyperparameters": changed})
 
 
 def _teacher(project: Project, prepared: Prepared) -> Generator:
