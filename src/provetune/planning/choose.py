@@ -42,7 +42,7 @@ def plan(request: PlanRequest) -> Plan:
     drafts = [_draft(request, one) for one in named]
     if method == "auto" and drafts[0].option.fits == "does not fit":
         drafts.append(_draft(request, "qlora"))
-    if request.train.head:
+    if request.train.head and method != "head":
         drafts.append(_draft(request, "head"))
     possible = [draft for draft in drafts if not draft.obstacle]
     if not possible:
