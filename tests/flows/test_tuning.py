@@ -68,7 +68,7 @@ def test_a_head_ships_only_if_it_wins_on_validation(tmp_path: Path, base_folder:
     assert (folder / "runs" / "latest" / "head" / HEAD_FILE).is_file() == (evidence.champion == "tuned-head")
     assert "tuned-head" in (folder / "runs" / "latest" / "report.html").read_text(encoding="utf-8")
     again = call("-C", folder, "run")
-    assert again.code == done.code and call("report", "verify", folder / "runs" / "latest" / "evidence.json").code == 0
+    assert again.code == done.code and call("report", "--verify", folder / "runs" / "latest" / "evidence.json").code == 0
 
 
 def test_the_next_release_goes_on_from_the_last_and_replays_what_it_trained_on(trained: Trained, tmp_path: Path, base_folder: Path) -> None:
