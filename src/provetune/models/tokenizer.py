@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2.exceptions import TemplateError
-from transformers import AutoTokenizer
 
 from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import DataError, ModelError, SpecError
@@ -30,6 +29,8 @@ class FolderTokenizer:
     """
 
     def __init__(self, folder: Path, new_tokens: Sequence[str] = ()) -> None:
+        from transformers import AutoTokenizer  # loads torch where it is installed, seconds that a verb without a model need not wait
+
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,9 +22,7 @@ from provetune.scoring import measure
 from provetune.tuning.checkpoint import flush
 from provetune.tuning.faults import disk_faults
 from provetune.tuning.live import peak_memory_gib
-
-if TYPE_CHECKING:
-    from provetune.tuning.tune import TuneRequest
+from provetune.tuning.request import TuneRequest
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Inverse strengths of the penalty; validation chooses."""

@@ -7,8 +7,6 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,62 +22,29 @@ from provetune.errors import DataError, Notice
 from provetune.hashing import folder_sha256
 from provetune.models.quantized import write_quantization
 from provetune.models.transformers import TransformersGenerator, load_model
-from provetune.protocols import Progress, Tokenizer, TuningTokenizer
-from provetune.records.candidate import Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
+from provetune.protocols import Tokenizer
+from provetune.records.candidate import Candidate, LossPoint, TrainingRun, ValidationScore
 from provetune.records.data import Example
-from provetune.scoring import Yardstick, measure
+from provetune.scoring import measure
 from provetune.stats.estimate import Estimate
 from provetune.tuning.beginning import begun
 from provetune.tuning.checkpoint import CheckpointFolder, flush
 from provetune.tuning.faults import disk_faults
 from provetune.tuning.forgetting import Beside, BesideTexts
 from provetune.tuning.head import train_head
-from provetune.tuning.live import Event, Live, open_trackers, peak_memory_gib
+from provetune.tuning.live import Live, open_trackers, peak_memory_gib
 from provetune.tuning.loop import Trainer
 from provetune.tuning.methods import variants_of
 from provetune.tuning.overfitting import generalisation_gap, memorising
 from provetune.tuning.pissa import Start, fit_to_given_base, start_of
 from provetune.tuning.preference import PREFERENCE, Pair, train_on_pairs, training_pairs
-from provetune.tuning.state import TIME_LIMIT, Hooks, LoopSettings, LoopState, ValidationPoint
+from provetune.tuning.request import TuneRequest
+from provetune.tuning.state import Hooks, LoopSettings, LoopState, ValidationPoint
 
 PACK_TOKENS = PADDED_TOKENS = 1024
 """Most tokens that travel through the model at once, packed and padded."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja")
 GENERATION_FILE = "generation_config.json"
-Hyperparameters = dict[str, float | int | str]
-
-
-@dataclass(frozen=True)
-class TuneRequest:
-    """Everything a training needs. `template` is the candidate to be, without weights; `metric` decides on validation.
-
-    `checkpoints` is this training's own folder; the tuned weights are written to `out` whole or not at all. `event` is told how
-    it goes, and so are `trackers`, by name. `limit` says what ends the training after `max_seconds`; `beside` is trained on beside the
-    rows, with full weights and a pull beside a second copy of the base; `start` holds tuned weights that training goes on from.
-    """
-
-    method: Method
-    base_folder: Path
-    model: ModelRef
-    tokenizer: TuningTokenizer
-    template: Candidate
-    train: Sequence[Example]
-    validation: Sequence[Example]
-    yardstick: Yardstick
-    metric: str
-    hyperparameters: Hyperparameters
-    seed: int
-    checkpoints: Path
-    out: Path
-    max_seconds: float
-    environment: dict[str, str]
-    progress: Progress
-    limit: str = TIME_LIMIT
-    event: Event = lambda kind, **values: None
-    usd_per_hour: float | None = None
-    trackers: Sequence[str] = ()
-    beside: BesideTexts | None = None
-    start: Path | None = None
 
 
 def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: Tokenizer, max_length: int) -> list[TokenRow]:

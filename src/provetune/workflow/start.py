@@ -25,9 +25,9 @@ from provetune.formats.text import quoted
 from provetune.load import guess_task, labels_of, load, read_rows
 from provetune.spec import ColumnsSpec, DataSpec, ProjectSpec, TaskSpec, json_schema, resolve_metric
 from provetune.spec.model import TaskType
+from provetune.spec.text import SPEC_FILE
 from provetune.spec.write import minimal_yaml
 from provetune.store import write_atomic
-from provetune.workflow.project import SPEC_FILE
 
 GROUP_NAMES = (
     "group",
