@@ -156,6 +156,12 @@ class Store:
         self.event("finished", step=key.step, record=name)
         return record
 
+    def kept(self, step: str, kind: type[R], *, own: bool = True) -> list[R]:
+        """Every readable record of a step in all runs (`own`: of the current one, too), oldest first; `step` begins its name."""
+        files = sorted(self.runs.glob(f"*/records/{step}*.json"), key=lambda file: (file.stat().st_mtime, file.name))
+        found = [_read_record(file, kind) for file in files if own or file.parents[1] != self.run]
+        return [record for record in found if record is not None]
+
     # -- rows
 
     def seal_rows(self, examples: Iterable[Example]) -> tuple[str, str]:

@@ -10,10 +10,10 @@ from provetune.cli.session import Line, shown_path
 from provetune.records.data import AuditReport, TokenProfile
 from provetune.records.evaluation import Decision, Evidence
 from provetune.report.words import DECISION_WORDS, estimate_text, moment_text
-from provetune.workflow.start import Started, columns_text
 
 if TYPE_CHECKING:
-    from provetune.workflow.doctor import Diagnosis  # loads what only training needs
+    from provetune.workflow.doctor import Diagnosis
+    from provetune.workflow.start import Started
 
 DECISION_STYLES = {"ship": "bold green", "hold": "bold red", "inconclusive": "bold yellow"}
 DECISION_CODES = {"ship": 0, "hold": 3, "inconclusive": 4}
@@ -23,6 +23,8 @@ _FIRST_IDS = 5
 
 def started_lines(started: Started, audit: str) -> list[Line]:
     """What `init` found and wrote; `audit` is the next command."""
+    from provetune.workflow.start import columns_text
+
     labels = f", {started.labels} labels" if started.labels else ""
     columns = f", {columns_text(started.columns)}" if started.columns else ""
     return [

@@ -13,6 +13,8 @@ from jinja2.exceptions import TemplateError
 from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import DataError, ModelError, SpecError
 from provetune.hashing import folder_sha256
+from provetune.models.card import read_card, safetensors_parameters
+from provetune.models.plain import as_turn
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
@@ -54,7 +56,7 @@ class FolderTokenizer:
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""
-        turns = [_turn(message, self._spelled) for message in messages]
+        turns = [as_turn(_broken(message, self._spelled)) for message in messages]
         tools = [json.loads(tool) for tool in tools_of(messages)] or None
         try:
             text: str = self._tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=open_turn)
@@ -132,50 +134,25 @@ def _any_of(texts: set[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"{re.escape(text[0])}(?={re.escape(text[1:])})" for text in sorted(texts) if len(text) > 1) or "(?!)")
 
 
-def _turn(message: Message, spelled: re.Pattern[str]) -> dict[str, Any]:
-    """A message as templates expect it: the arguments of a tool call are an object there. Texts in it are broken where `spelled`."""
-
-    def broken(text: str) -> str:
-        if _BREAK in text:
-            raise DataError("found U+FDD0 in a message, a code that Unicode keeps out of all texts; remove it")
-        return spelled.sub(rf"\g<0>{_BREAK}", text)
-
-    turn: dict[str, Any] = {"role": message.role, "content": broken(message.content)}
-    given = {"name": message.name, "tool_call_id": message.tool_call_id}
-    turn |= {key: value for key, value in given.items() if value is not None}
-    if message.tool_calls:
-        calls = [(call.id, {"name": call.name, "arguments": json.loads(broken(call.arguments))}) for call in message.tool_calls]
-        turn["tool_calls"] = [{"type": "function", "function": call, **({"id": name} if name else {})} for name, call in calls]
-    return turn
+def _broken(message: Message, spelled: re.Pattern[str]) -> Message:
+    """The message, its texts broken where they are `spelled`; DataError where the mark itself stands in it."""
+    if _BREAK in message.content or any(_BREAK in call.arguments for call in message.tool_calls):
+        raise DataError("found U+FDD0 in a message, a code that Unicode keeps out of all texts; remove it")
+    if not (spelled.search(message.content) or message.tool_calls):
+        return message
+    mark = rf"\g<0>{_BREAK}"
+    calls = tuple(call.model_copy(update={"arguments": spelled.sub(mark, call.arguments)}) for call in message.tool_calls)
+    return message.model_copy(update={"content": spelled.sub(mark, message.content), "tool_calls": calls})
 
 
 def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:
     """Who the base model is: parameters (from the safetensors headers), context, hashes."""
-    card = folder / "README.md"
-    licence = "unknown"
-    if card.is_file():
-        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-        licence = next((line.partition(":")[2].strip() for line in lines[:40] if line.startswith("license:")), "unknown")
     return ModelRef(
         name=name,
         revision=revision,
-        parameters=sum(_parameters(file) for file in folder.glob("*.safetensors")),
+        parameters=safetensors_parameters(folder),
         context_length=tokenizer.context_length,
         weights_sha256=folder_sha256(folder, [".safetensors"]),
         template=template_fingerprint(tokenizer),
-        licence=licence,
+        licence=read_card(folder).licence,
     )
-
-
-def _parameters(file: Path) -> int:
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            count = 1
-            for side in entry["shape"]:
-                count *= side
-            total += count
-    return total

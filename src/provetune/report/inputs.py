@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provetune.records.augmentation import AugmentationReport
+from provetune.records.bases import BaseLicence
 from provetune.records.candidate import Plan, TrainingRun
 from provetune.records.curve import LearningCurve
 from provetune.records.data import AuditReport, Example, Split
@@ -40,6 +41,7 @@ class ReportInputs:
     endpoints: tuple[EndpointUse, ...] = ()
     robustness: RobustnessReport | None = None
     forgetting: ForgettingReport | None = None
+    licence: BaseLicence | None = None
 
 
 def evaluations_on_test(evidence: Evidence) -> tuple[Evaluation, ...]:

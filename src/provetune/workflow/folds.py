@@ -26,6 +26,7 @@ from provetune.stats.proportion import wilson
 from provetune.store import StepKey, content_sha256, lines_of, row_hash
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender, best_of
+from provetune.workflow.licence import base_licence
 from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.prevention import prevented
@@ -87,6 +88,7 @@ def prove_recipe(project: Project, *, train: bool, final: bool) -> tuple[Decisio
     SpecError on settings that speak of one set of weights. A killed call goes on where it was.
     """
     _refuse(project)
+    base_licence(project)
     review = steps.audit_project(project)
     steps.refuse_blocked(review)
     rows = steps.tied_together(project.examples)

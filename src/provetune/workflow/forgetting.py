@@ -24,7 +24,7 @@ from provetune.workflow.prepare import Prepared
 from provetune.workflow.prevention import own_texts
 from provetune.workflow.project import Project
 from provetune.workflow.retention import base_scores
-from provetune.workflow.tuned import Recipe, budget_limit, trained, tuned_candidate
+from provetune.workflow.tuned import Recipe, budget_left, trained, tuned_candidate
 
 SCALES = (0.75, 0.5, 0.35, 0.25)
 """Shares of the way from the base that are weighed beside the whole of it."""
@@ -150,7 +150,7 @@ class _Weigher:
 
     def may_train(self, recipe: Recipe, training: TrainingRun) -> bool:
         """Whether more may be trained, the method can be held, and the budget leaves the time for it."""
-        left = budget_limit(self.project.spec.budget, recipe.plan, recipe.method, 1)[0] - recipe.trainings * training.duration_s
+        left = budget_left(self.project.spec, recipe.plan, recipe.method, 1)[0] - recipe.trainings * training.duration_s
         return self.allowed and recipe.method in ("full", "lora", "qlora") and recipe.beside is None and left > TIMES * training.duration_s
 
     def points(self, recipe: Recipe, training: TrainingRun) -> Iterator[RemedyPoint]:

@@ -34,6 +34,7 @@ from provetune.workflow import steps
 from provetune.workflow.contender import Contender
 from provetune.workflow.curve import stored_curve
 from provetune.workflow.fairness import fairness_on_test
+from provetune.workflow.licence import base_licence
 from provetune.workflow.project import Project, environment
 from provetune.workflow.provenance import provenance
 from provetune.workflow.recipe import decide_recipe, measured_over_folds
@@ -86,6 +87,7 @@ def prove(project: Project, results: Results, contenders: Sequence[Contender], c
     asides = {
         "augmentation": results.augmentation,
         "learning-curve": stored_curve(project),
+        "base-licence": base_licence(project),
         "provenance": sheet,
         "retention": results.retention,
         "forgetting": results.forgetting,
@@ -238,6 +240,7 @@ def write_proof(project: Project, results: Results, made: _Made, rows: Sequence[
         augmentation=results.augmentation,
         curve=stored_curve(project),
         provenance=sheet,
+        licence=base_licence(project),
         searches=results.searches,
         tuning_searches=results.tuning_searches,
         forgetting=results.forgetting,

@@ -15,6 +15,7 @@ from provetune.workflow.contender import best_of
 from provetune.workflow.fairness import fairness_rules
 from provetune.workflow.folds import propose_folds, prove_recipe
 from provetune.workflow.forgetting import remedied
+from provetune.workflow.licence import ask_for_decision
 from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import prepare
 from provetune.workflow.prevention import prevented
@@ -54,6 +55,7 @@ def run_project(project: Project, *, train: bool = True, final: bool = False) ->
         raise SpecError("--final trains on all rows, which leaves none for a proof of the weights; it is for prove.folds")
     with project.store.locked():
         begin_run(project)
+        ask_for_decision(project)
         if project.spec.prove.folds:
             proof = prove_recipe(project, train=train, final=final)
             return Outcome(proof[0], project.store.current, proof[1], proof[2])

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from provetune.errors import HardwareTooSmall, RunFailed, SpecError
 from provetune.hashing import fingerprint
-from provetune.planning.memory import fits, training_memory
+from provetune.planning.calibration import fits
+from provetune.planning.memory import training_memory
 from provetune.planning.request import PlanRequest
 from provetune.planning.search import Job, SearchRequest, default_space, search
 from provetune.records.candidate import Method, Plan, TrainingRun
@@ -23,10 +24,9 @@ from provetune.workflow import steps
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.project import Project
 from provetune.workflow.subsets import nested_order
+from provetune.workflow.tuned import search_seconds
 
 JOB_FILE, RESULT_FILE = "job.json", "training.json"
-BUDGET_SHARE = 0.5
-"""Of the budget's hours, what all searches together may take; the trainings that count get the rest."""
 FAILED = (RunFailed.exit_code, HardwareTooSmall.exit_code)
 """How a process ends whose configuration cannot be trained; any other end is no finding about the configuration."""
 
@@ -66,7 +66,6 @@ def _searched(project: Project, prepared: Prepared, asked: tuple[Plan, PlanReque
         "recipe": fingerprint([method, start, space, spec.trials, seed, project.metric, prepared.settings.model_dump(mode="json")]),
         "model": fingerprint(project.model.model_dump(mode="json")),
     }
-    hours = project.spec.budget.max_hours
     folder = project.store.current / "search" / f"{method}-{fingerprint(inputs)}"
     trials = Trials(project, prepared, method, folder)
 
@@ -85,7 +84,7 @@ def _searched(project: Project, prepared: Prepared, asked: tuple[Plan, PlanReque
                 obstacle=lambda values: _obstacle(planned, method, values),
                 train=trials.train,
                 journal=folder / "journal.log",
-                max_seconds=hours * 3600 * BUDGET_SHARE / len(plan.chosen) if hours else float("inf"),
+                max_seconds=search_seconds(project.spec, plan, method),
             )
         )
 

@@ -15,9 +15,10 @@ from provetune.errors import AuditBlocked
 from provetune.evaluation.retention import Terms
 from provetune.hashing import fingerprint
 from provetune.models.embedding import embedder
-from provetune.models.locate import read_shape
+from provetune.models.shapes import read_shape
 from provetune.personal_data import checked
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
+from provetune.planning.measured import corrected
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Plan, Prompt
 from provetune.records.data import AuditReport, Example, Split
@@ -29,6 +30,7 @@ from provetune.split import split
 from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 from provetune.store import StepKey, content_sha256, row_hash
 from provetune.workflow.judges import judges, judges_key
+from provetune.workflow.measured import measurements
 from provetune.workflow.project import Project, processor
 from provetune.workflow.retention import retention_rules
 from provetune.workflow.reviewed import reviewed_labels
@@ -146,10 +148,11 @@ def split_project(project: Project, report: AuditReport) -> Split:
 
 
 def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Plan:
-    """Memory, time and money of each method, before anything is spent."""
+    """Memory, time and money of each method, before anything is spent; corrected by what this machine measured before."""
+    probes, runs = measurements(project)
 
     def make() -> Plan:
-        return plan(plan_request(project, train, len(parts.test_ids)))
+        return corrected(plan(plan_request(project, train, len(parts.test_ids))), probes, runs)
 
     train_spec = fingerprint([project.spec.train.model_dump(mode="json"), project.spec.budget.model_dump(mode="json")])
     inputs = {
@@ -158,6 +161,8 @@ def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Pl
         "spec": train_spec,
         "machine": fingerprint([processor(), round(psutil.virtual_memory().total / 2**30), NVIDIA.exists()]),
     }
+    if probes or runs:
+        inputs["measured"] = fingerprint([record.fingerprint for record in (*probes, *runs)])
     return project.store.once(StepKey("plan", 1, inputs), Plan, make)
 
 

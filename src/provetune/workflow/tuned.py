@@ -17,7 +17,7 @@ from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, CandidateKind, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
-from provetune.spec.model import BudgetSpec
+from provetune.spec.model import BudgetSpec, ProjectSpec
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
@@ -25,6 +25,9 @@ from provetune.workflow.yardstick import yardstick_of
 
 if TYPE_CHECKING:
     from provetune.tuning.forgetting import BesideTexts
+
+SEARCH_SHARE = 0.5
+"""Of the budget, what all searches together may take; the trainings that count get the rest."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     if start is not None:
         inputs["start"] = folder_sha256(start, [".safetensors"])
     checkpoints = store.current / "checkpoints" / recipe.name
-    seconds, limit = budget_limit(project.spec.budget, plan, method, recipe.trainings)
+    seconds, limit = budget_left(project.spec, plan, method, recipe.trainings)
 
     def make() -> TrainingRun:
         if not allowed:
@@ -129,6 +132,17 @@ def usd_per_hour(plan: Plan, method: Method) -> float | None:
     if option is None or option.cost_usd.value is None or not option.duration_h.value:
         return None
     return option.cost_usd.value / option.duration_h.value
+
+
+def budget_left(spec: ProjectSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
+    """As `budget_limit`, of what a search for values leaves where one is asked for."""
+    seconds, words = budget_limit(spec.budget, plan, method, trainings)
+    return seconds * (1 - SEARCH_SHARE if spec.search.trials else 1), words
+
+
+def search_seconds(spec: ProjectSpec, plan: Plan, method: Method) -> float:
+    """Seconds that the search of one method may take: an equal part of what all of them may."""
+    return SEARCH_SHARE * budget_limit(spec.budget, plan, method, len(plan.chosen))[0]
 
 
 def budget_limit(budget: BudgetSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
