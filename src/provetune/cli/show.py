@@ -12,7 +12,7 @@ from provetune.records.evaluation import Decision, Evidence
 from provetune.report.words import DECISION_WORDS, estimate_text, moment_text
 
 if TYPE_CHECKING:
-    from provetune.workflow.doctor import Diagnosis
+    from provetune.workflow.doctor import Diagnosis  # loads what only training needs
     from provetune.workflow.start import Started
 
 DECISION_STYLES = {"ship": "bold green", "hold": "bold red", "inconclusive": "bold yellow"}
@@ -23,8 +23,6 @@ _FIRST_IDS = 5
 
 def started_lines(started: Started, audit: str) -> list[Line]:
     """What `init` found and wrote; `audit` is the next command."""
-    from provetune.workflow.start import columns_text
-
     labels = f", {started.labels} labels" if started.labels else ""
     columns = f", {columns_text(started.columns)}" if started.columns else ""
     return [
@@ -156,3 +154,12 @@ def diagnosis_lines(found: Diagnosis) -> list[Line]:
         ("This machine can train.", "bold green"),
         ("Next: `provetune demo`, or `provetune init FILE` with your own examples.", ""),
     ]
+
+
+def columns_text(columns: Mapping[str, str]) -> str:
+    """Which column is what, in words.
+
+    >>> columns_text({"prompt": "message", "target": "queue"})
+    "prompt from 'message', target from 'queue'"
+    """
+    return ", ".join(f"{part} from {name!r}" for part, name in columns.items())

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from llguidance import LLTokenizer
-from peft import PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
@@ -61,6 +60,8 @@ def load_model(
 
 def with_adapter(model: Any, folder: Path, adapter: Path) -> Any:
     """The loaded base of `folder` with an adapter on it, its vocabulary grown as the adapter's was."""
+    from peft import PeftModel  # it brings bitsandbytes and torch's compiler: seconds that full tuning does not need
+
     grow(model, folder, tokens_of(adapter))
     return PeftModel.from_pretrained(model, str(adapter))
 

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from provetune.errors import DataError, HardwareTooSmall
 from provetune.planning.calibration import fits
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
-from provetune.planning.memory import PREFERENCE, trainable_parameters, training_memory
+from provetune.planning.memory import trainable_parameters, training_memory
 from provetune.planning.price import offers, training_cost
 from provetune.planning.request import PlanRequest
 from provetune.planning.time import flops_per_token, training_hours
 from provetune.pricing import as_of
-from provetune.records.candidate import Method, Plan, PlanOption
+from provetune.records.candidate import PREFERENCE, Method, Plan, PlanOption
 from provetune.stats.estimate import Estimate
 from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 

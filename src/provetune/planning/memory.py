@@ -17,12 +17,10 @@ from provetune.planning.calibration import CONTEXT_GIB, RESERVED, Peak, fits, pe
 from provetune.planning.footprint import BYTES, Job
 from provetune.planning.points import DROPPED
 from provetune.planning.request import ModelShape, PlanRequest
-from provetune.records.candidate import Method
+from provetune.records.candidate import PREFERENCE, Method
 from provetune.stats.estimate import Estimate
 
 Precision = Literal["fp32", "bf16"]
-PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
-"""Methods that learn from pairs of answers, one pair at a time through the model."""
 
 BYTES_PER_TRAINED = {"fp32": 16, "bf16": 8}
 """Weight, gradient and AdamW's two states, per trained parameter."""

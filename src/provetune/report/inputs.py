@@ -24,7 +24,10 @@ NOT_MEASURED = Estimate(None, None, None, 0, 0.95, "not measured")
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """All records of one run. `examples` holds the test rows by id, `predictions` the texts by candidate and example id."""
+    """All records of one run. `examples` holds the test rows by id, `predictions` the texts by candidate and example id.
+
+    `overrides` are the settings that were given with `--set`.
+    """
 
     evidence: Evidence
     audit: AuditReport
@@ -41,6 +44,7 @@ class ReportInputs:
     endpoints: tuple[EndpointUse, ...] = ()
     robustness: RobustnessReport | None = None
     forgetting: ForgettingReport | None = None
+    overrides: tuple[str, ...] = ()
     licence: BaseLicence | None = None
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -56,6 +55,8 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def _take_over(model: Any, start: Path, *, quantized: bool) -> None:
     """Put an earlier adapter's values in place of the fresh ones."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
     settings, own = json.loads((start / SETTINGS).read_text(encoding="utf-8")), model.peft_config["default"]
     if is_quantized(start) != quantized:
         raise SpecError(

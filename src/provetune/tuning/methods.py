@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from peft import LoraConfig, get_peft_model
 from torch.nn import Linear
 
 from provetune.errors import SpecError
@@ -29,6 +28,8 @@ def lora(model: Any, hyperparameters: Hyperparameters) -> Any:
     largest singular vectors). `layers` are decoder layers (`all`, or numbers as in `0-3,7`). Of `new_token_ids` (with commas)
     the rows of embedding and LM head are trained, too. Raises SpecError on layers the model lacks.
     """
+    from peft import LoraConfig, get_peft_model
+
     variants = variants_of(hyperparameters)
     layers = layer_numbers(str(hyperparameters.get("layers", "all")), model.config.get_text_config().num_hidden_layers)
     config = LoraConfig(

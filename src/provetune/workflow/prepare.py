@@ -10,6 +10,7 @@ from provetune.models.responses import CachedGenerator, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import AuditReport, Example, Split
+from provetune.similarity import tied_together
 from provetune.workflow import steps
 from provetune.workflow.licence import base_licence
 from provetune.workflow.project import Project
@@ -53,4 +54,4 @@ def parted(project: Project) -> tuple[AuditReport, Split, list[Example], list[Ex
     steps.refuse_blocked(review)
     split = steps.split_project(project, review)
     rows = {example.id: example for example in project.examples}
-    return review, split, [rows[i] for i in split.train_ids], steps.tied_together([rows[i] for i in split.validation_ids])
+    return review, split, [rows[i] for i in split.train_ids], tied_together([rows[i] for i in split.validation_ids])

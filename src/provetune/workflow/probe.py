@@ -18,8 +18,8 @@ from provetune.engine.packing import PackSettings, pack_rows, plan_epoch, tokens
 from provetune.errors import HardwareTooSmall, RunFailed
 from provetune.hashing import fingerprint
 from provetune.planning.measured import corrected
-from provetune.planning.memory import PACK_TOKENS, PREFERENCE
-from provetune.records.candidate import Method, Plan
+from provetune.planning.memory import PACK_TOKENS
+from provetune.records.candidate import PREFERENCE, Method, Plan
 from provetune.records.data import Example
 from provetune.records.probe import Probe, ProbeStep, ProbeTaken
 from provetune.records.tuning_search import TrialJob
@@ -27,7 +27,7 @@ from provetune.store import StepKey, content_sha256, write_atomic
 from provetune.workflow import steps
 from provetune.workflow.prepare import Prepared, prepare
 from provetune.workflow.project import Project, begin_run, need_torch, processor
-from provetune.workflow.search import FAILED, JOB_FILE
+from provetune.workflow.trials import FAILED, JOB_FILE
 
 TAKEN_FILE = "taken.json"
 STEPS = 5
@@ -60,7 +60,7 @@ def probed_plan(project: Project) -> tuple[Plan, tuple[Probe, ...]]:
         plan = steps.plan_project(project, prepared.split, prepared.train)
         probes, dead = [], {}
         for method in plan.chosen:
-            if method in PREFERENCE:
+            if method in (*PREFERENCE, "head"):
                 continue  # another loop trains them
             try:
                 probes.append(probe(project, prepared, plan, method))

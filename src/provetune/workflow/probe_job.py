@@ -17,8 +17,8 @@ from provetune.spec.text import load_spec
 from provetune.store import write_atomic
 from provetune.workflow.probe import TAKEN_FILE
 from provetune.workflow.project import Project, project_of
-from provetune.workflow.search import JOB_FILE
 from provetune.workflow.trial import run_job
+from provetune.workflow.trials import JOB_FILE
 
 
 def take(project: Project, job: TrialJob, folder: Path) -> ProbeTaken:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provetune import __version__
@@ -51,6 +51,11 @@ class Project:
     tokenizer: FolderTokenizer
     model: ModelRef
     progress: Progress
+    overrides: tuple[str, ...] = ()
+
+    def reporting(self, who: str) -> Progress:
+        """Progress that says whose it is."""
+        return lambda what, done, total: self.progress(f"{who}: {what}", done, total)
 
     @property
     def base_tokenizer(self) -> FolderTokenizer:
@@ -72,7 +77,7 @@ def _spec_fingerprint(spec: ProjectSpec) -> str:
 
 def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> Project:
     """Read the spec and all rows; every error names file and line. Nothing is written."""
-    return project_of(folder, load_spec(folder / SPEC_FILE, overrides), progress)
+    return replace(project_of(folder, load_spec(folder / SPEC_FILE, overrides), progress), overrides=tuple(overrides))
 
 
 def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
@@ -164,9 +169,9 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def begin_run(project: Project) -> Path:
-    """Open the run folder and write down what it will do: resolved spec, environment, what is fixed before training."""
-    run = project.store.open_run(project.key)
+def begin_run(project: Project, *, leads: bool = True) -> Path:
+    """Open the run folder and write down what it will do: resolved spec and environment. One that only looks does not lead."""
+    run = project.store.open_run(project.key, leads=leads)
     resolved = project.spec.model_dump(mode="json", by_alias=True)
     write_atomic(run / "resolved.yaml", json.dumps(resolved, indent=2, ensure_ascii=False))
     if not (run / "environment.json").is_file():

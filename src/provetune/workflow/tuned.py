@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,10 @@ from provetune.errors import Notice, SpecError
 from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
+from provetune.planning.budget import budget_left, usd_per_hour
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, CandidateKind, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
-from provetune.spec.model import BudgetSpec, ProjectSpec
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
@@ -25,9 +24,6 @@ from provetune.workflow.yardstick import yardstick_of
 
 if TYPE_CHECKING:
     from provetune.tuning.forgetting import BesideTexts
-
-SEARCH_SHARE = 0.5
-"""Of the budget, what all searches together may take; the trainings that count get the rest."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
 
     def make() -> TrainingRun:
         if not allowed:
-            raise SpecError(f"{method}: nothing is trained yet for this spec and data; run `provetune run` first")
+            raise SpecError(f"{method}: nothing is trained yet with these settings and data; `provetune run` trains, with the same --set")
         request = TuneRequest(
             method=method,
             base_folder=project.base_folder,
@@ -124,38 +120,6 @@ def start_folder(project: Project, method: Method) -> Path | None:
         if any(folder.glob("*.safetensors")):
             return folder.resolve()
     raise SpecError(f"train.start: found no tuned weights in {place}; wanted a project with a verdict, a run, or a folder with safetensors")
-
-
-def usd_per_hour(plan: Plan, method: Method) -> float | None:
-    """Dollars of an hour at the price that the plan assumes; None where it knows none."""
-    option = next((one for one in plan.options if one.method == method), None)
-    if option is None or option.cost_usd.value is None or not option.duration_h.value:
-        return None
-    return option.cost_usd.value / option.duration_h.value
-
-
-def budget_left(spec: ProjectSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
-    """As `budget_limit`, of what a search for values leaves where one is asked for."""
-    seconds, words = budget_limit(spec.budget, plan, method, trainings)
-    return seconds * (1 - SEARCH_SHARE if spec.search.trials else 1), words
-
-
-def search_seconds(spec: ProjectSpec, plan: Plan, method: Method) -> float:
-    """Seconds that the search of one method may take: an equal part of what all of them may."""
-    return SEARCH_SHARE * budget_limit(spec.budget, plan, method, len(plan.chosen))[0]
-
-
-def budget_limit(budget: BudgetSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
-    """Seconds that the budget leaves for each of the trainings, and what is then used up; dollars at the price that the plan assumes."""
-    price = usd_per_hour(plan, method)
-    limits = [(math.inf, "there is no limit")]
-    if budget.max_hours is not None:
-        limits.append((budget.max_hours * 3600, f"budget.max_hours of {budget.max_hours:g} h is used up"))
-    if budget.max_usd is not None and price:
-        words = f"budget.max_usd of {budget.max_usd:g} $ is used up at {price:.2f} $ an hour"
-        limits.append((budget.max_usd / price * 3600, words))
-    seconds, words = min(limits)
-    return seconds / trainings, words
 
 
 def _intact(project: Project, training: TrainingRun) -> bool:

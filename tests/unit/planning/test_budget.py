@@ -6,10 +6,10 @@ import math
 
 import pytest
 
+from provetune.planning.budget import budget_left, budget_limit, search_seconds
 from provetune.records.candidate import ModelRef, Plan, PlanOption
-from provetune.spec.model import BudgetSpec, ProjectSpec
+from provetune.spec import BudgetSpec, ProjectSpec
 from provetune.stats.estimate import Estimate
-from provetune.workflow.tuned import budget_left, budget_limit, search_seconds
 
 
 def known(value: float) -> Estimate:
