@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from provetune.models.head import HEAD_FILE
+from provetune.models.locate import tuned_folder
 from provetune.records.candidate import Plan, TrainingRun
 from provetune.records.data import Split
 from provetune.records.evaluation import Evidence
@@ -22,7 +23,7 @@ from provetune.records.tuning_search import TuningSearch
 from provetune.store import content_sha256
 from provetune.workflow.prevention import prevented
 from provetune.workflow.project import open_project
-from provetune.workflow.tuned import Recipe, start_folder
+from provetune.workflow.tuned import Recipe
 from tests.flows.conftest import Trained, call, write_csv, write_project
 
 VERDICTS = (0, 3, 4)
@@ -81,7 +82,7 @@ def test_the_next_release_goes_on_from_the_last_and_replays_what_it_trained_on(t
     rows = [(f"{draw.randrange(10**6)} please close {draw.randrange(10**6)} {k}", ("close", "open")[k % 2]) for k in range(90)]
     write_csv(two / "tickets.csv", rows)
     project = open_project(two, (), lambda *_: None)
-    assert start_folder(project, "lora") == (one / "runs" / "latest" / "adapter").resolve()
+    assert tuned_folder(two, project.spec.train.start, "lora") == (one / "runs" / "latest" / "adapter").resolve()
     (split,) = [Split.from_json(text) for text in records(one, "split")]
     made = prevented(project, None, Recipe("lora", "lora", None, None, (), (), 1))  # type: ignore[arg-type]
     assert made.beside is not None and made.beside.counts == {f"rows of {one}": len(split.train_ids)}

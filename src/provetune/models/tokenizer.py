@@ -41,6 +41,7 @@ class FolderTokenizer:
             raise ModelError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model, or add chat_template.jinja")
         config = json.loads((folder / "config.json").read_text())
         config = config.get("text_config", config)
+        self._folder = folder
         self.context_length = int(config.get("max_position_embeddings") or self._tokenizer.model_max_length)
         known = [token for token in new_tokens if len(self._tokenizer.encode(token, add_special_tokens=False)) < 2]
         if known:
@@ -53,6 +54,11 @@ class FolderTokenizer:
         self._spelled = _any_of(special)
         self.stop_ids = self._find_stop_ids()
         self._spelled = _any_of(special | {added[token].content for token in self.stop_ids if token in added})
+
+    @property
+    def base(self) -> FolderTokenizer:
+        """What the base was trained with: prompts are read so, whatever tokens tuning adds."""
+        return FolderTokenizer(self._folder) if self.new_tokens else self
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""

@@ -20,6 +20,8 @@ CandidateKind = Literal["prompt", "adapter", "full", "head", "linear", "endpoint
 Method = Literal["full", "lora", "qlora", "dpo", "orpo", "head"]
 PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
 """Methods that learn from pairs of answers, one pair at a time through the model."""
+MADE: dict[Method, CandidateKind] = {"full": "full", "head": "head", **dict.fromkeys(("lora", "qlora", "dpo", "orpo"), "adapter")}
+"""What a method makes."""
 
 
 def strategy_name(name: str) -> str:

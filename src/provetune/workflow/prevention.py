@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from provetune.chat import encode_training
 from provetune.errors import SpecError
 from provetune.evaluation.memorisation import sampled
 from provetune.evaluation.retention import write_texts
-from provetune.load import load
 from provetune.models.lazy import LazyGenerator
 from provetune.protocols import Generator, Speaker
 from provetune.records.candidate import PREFERENCE, Plan
-from provetune.records.data import Example, Message, Split
+from provetune.records.data import Example, Message
 from provetune.similarity import find_leaks
-from provetune.spec import DataSpec, TaskSpec
-from provetune.spec.text import SPEC_FILE, load_spec
 from provetune.suites.retention import general_prompts
 from provetune.workflow.endpoints import endpoint_candidates
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.project import Project
-from provetune.workflow.sources import read_source
+from provetune.workflow.sources import rows_trained_on
 from provetune.workflow.tuned import Recipe
 from provetune.workflow.yardstick import yardstick_of
 
@@ -82,7 +78,7 @@ def _replay(project: Project) -> BesideTexts:
     left_out = 0
     sources: list[list[Example]] = []
     for name in replay.source:
-        rows = _rows_of(project.folder / name, name)
+        rows = rows_trained_on(project.folder / name, name)
         alike = find_leaks(rows, own)
         sources.append([row for row in rows if row.id not in alike])
         counts[f"rows of {name}"] = len(rows)
@@ -90,22 +86,6 @@ def _replay(project: Project) -> BesideTexts:
     mixed = drawn_from(sources, sum(map(len, sources)), project.spec.train.seeds[0])
     alike_rows = {"equal or nearly equal to rows of this task": left_out} if left_out else {}
     return BesideTexts([e.messages for e in mixed], replay.share, counts=counts, left_out=alike_rows)
-
-
-def _rows_of(place: Path, name: str) -> list[Example]:
-    """The rows of a file, or those that an earlier project's newest run trained on: its test rows stay what it is judged by."""
-    if not (place / SPEC_FILE).is_file():
-        return load(place, DataSpec(path=name), TaskSpec(type="chat"))
-    runs = place / "runs"
-    latest = sorted((runs / "latest" / "records").glob("split-*.json"), key=lambda file: file.stat().st_mtime)
-    if not latest:
-        raise SpecError(f"train.replay: {name} is a project without a run; run it first, or name a file of rows")
-    spec, split = load_spec(runs / "latest" / "resolved.yaml"), Split.from_json(latest[-1].read_text(encoding="utf-8"))
-    rows = {example.id: example for example in read_source(place, spec.data.path, "examples", spec)[0]}
-    gone = [number for number in split.train_ids if number not in rows]
-    if gone:
-        raise SpecError(f"train.replay: {name} has no row {gone[0]!r} any more that its newest run trained on; run it again")
-    return [rows[number] for number in split.train_ids]
 
 
 def _distilled(project: Project, prepared: Prepared, recipe: Recipe) -> Recipe:

@@ -58,11 +58,6 @@ class Project:
         return lambda what, done, total: self.progress(f"{who}: {what}", done, total)
 
     @property
-    def base_tokenizer(self) -> FolderTokenizer:
-        """What the base was trained with: prompts are read so, whatever tokens tuning adds."""
-        return FolderTokenizer(self.base_folder) if self.tokenizer.new_tokens else self.tokenizer
-
-    @property
     def key(self) -> str:
         """Names the run: resolved spec, data, base model and code version."""
         given = "" if self.given_test is None else content_sha256(self.given_test)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from provetune.chat import encode_training
 from provetune.hashing import fingerprint
 from provetune.models.linear import LinearClassifier
+from provetune.models.locate import tuned_folder
 from provetune.models.shapes import read_shape
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
@@ -22,7 +23,6 @@ from provetune.store import content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
 from provetune.workflow.subsets import nested_order
-from provetune.workflow.tuned import start_folder
 from provetune.workflow.yardstick import yardstick_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Trainings:
             max_seconds=self.max_seconds,
             environment=environment(),
             progress=project.progress,
-            start=start_folder(project, self.method),
+            start=tuned_folder(project.folder, project.spec.train.start, self.method),
         )
 
     def _hyperparameters(self, rows: Sequence[Example]) -> Hyperparameters:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from provetune.errors import ProvetuneError
-from provetune.records.candidate import Candidate, TrainingRun
+from provetune.models.locate import tuned_folder
+from provetune.records.candidate import MADE, Candidate, TrainingRun
 from provetune.records.tuning_search import TrialJob
 from provetune.similarity import tied_together
 from provetune.spec.text import load_spec
@@ -18,7 +19,6 @@ from provetune.store import write_atomic
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment, project_of
 from provetune.workflow.trials import JOB_FILE, RESULT_FILE
-from provetune.workflow.tuned import kind_of, start_folder
 from provetune.workflow.yardstick import yardstick_of
 
 
@@ -34,7 +34,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
         tokenizer=project.tokenizer,
         template=Candidate(
             name=f"tuned-{job.method}",
-            kind=kind_of(job.method),
+            kind=MADE[job.method],
             prompt=steps.PLAIN,
             generation=job.settings,
         ),
@@ -49,7 +49,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
         max_seconds=float("inf"),
         environment=environment(),
         progress=project.progress,
-        start=start_folder(project, job.method),
+        start=tuned_folder(project.folder, project.spec.train.start, job.method),
     )
     found = tune(request)
     shutil.rmtree(request.out)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from provetune.errors import Notice, SpecError
 from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
+from provetune.models.locate import tuned_folder
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.planning.budget import budget_left, usd_per_hour
 from provetune.protocols import Generator
-from provetune.records.candidate import Candidate, CandidateKind, GenerationSettings, Method, Plan, TrainingRun
+from provetune.records.candidate import MADE, Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
@@ -51,7 +52,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     from provetune.tuning import TuneRequest, tune
 
     method, plan, store = recipe.method, recipe.plan, project.store
-    candidate = Candidate(name=f"tuned-{recipe.name}", kind=kind_of(method), prompt=steps.PLAIN, generation=recipe.settings)
+    candidate = Candidate(name=f"tuned-{recipe.name}", kind=MADE[method], prompt=steps.PLAIN, generation=recipe.settings)
     seed = project.spec.train.seeds[0] if recipe.seed is None else recipe.seed
     inputs = {
         "rows": fingerprint([content_sha256(recipe.train), content_sha256(recipe.validation)]),
@@ -60,7 +61,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     }
     if recipe.beside is not None:
         inputs["beside"] = recipe.beside.key
-    start = start_folder(project, method)
+    start = tuned_folder(project.folder, project.spec.train.start, method)
     if start is not None:
         inputs["start"] = folder_sha256(start, [".safetensors"])
     checkpoints = store.current / "checkpoints" / recipe.name
@@ -105,23 +106,6 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     return found
 
 
-def kind_of(method: Method) -> CandidateKind:
-    """What a method makes."""
-    return "full" if method == "full" else "head" if method == "head" else "adapter"
-
-
-def start_folder(project: Project, method: Method) -> Path | None:
-    """The tuned weights that `train.start` names: a folder with weights, or a run's or project's champion; None without one."""
-    given = project.spec.train.start
-    if given is None or method == "head":
-        return None
-    place = project.folder / given
-    for folder in (place, *(place / run / name for run in (".", "runs/latest") for name in ("adapter", "model"))):
-        if any(folder.glob("*.safetensors")):
-            return folder.resolve()
-    raise SpecError(f"train.start: found no tuned weights in {place}; wanted a project with a verdict, a run, or a folder with safetensors")
-
-
 def _intact(project: Project, training: TrainingRun) -> bool:
     """Whether the weights are the ones that were written."""
     folder = project.folder / training.weights_folder
@@ -133,7 +117,7 @@ def tuned_candidate(project: Project, training: TrainingRun, recipe: Recipe, res
     full = training.method == "full"
     candidate = Candidate(
         name=f"tuned-{recipe.name}",
-        kind=kind_of(training.method),
+        kind=MADE[training.method],
         prompt=steps.PLAIN,
         generation=recipe.settings,
         model=project.model,
@@ -160,7 +144,7 @@ def load_generator(project: Project, adapter: Path | None, full: Path | None) ->
 
     if adapter is not None and (adapter / HEAD_FILE).is_file():
         return HeadClassifier(TransformersGenerator(load_model(project.base_folder), project.tokenizer), Head.load(adapter))
-    tokenizer = project.base_tokenizer if adapter is None and full is None else project.tokenizer
+    tokenizer = project.tokenizer.base if adapter is None and full is None else project.tokenizer
     return TransformersGenerator(load_model(full or project.base_folder, adapter), tokenizer)
 
 
