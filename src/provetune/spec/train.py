@@ -109,7 +109,7 @@ class TrainSpec(SpecPart):
 
     @model_validator(mode="after")
     def _weights_that_can_take_it(self) -> Self:
-        given = [key for key in ("start", "new_tokens") if getattr(self, key)]
+        given = [key for key, value in (("start", self.start), ("new_tokens", self.new_tokens)) if value]
         if given and ("pissa" in self.lora.variants or self.method in ("dpo", "orpo", "head")):
             other = self.method if self.method in ("dpo", "orpo", "head") else "pissa"
             raise ValueError(f"{given[0]} is given, which does not go with {other}; use full, lora or qlora without it")

@@ -57,17 +57,13 @@ def _take_over(model: Any, start: Path, *, quantized: bool) -> None:
     """Put an earlier adapter's values in place of the fresh ones."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
-    settings, own = json.loads((start / SETTINGS).read_text(encoding="utf-8")), model.peft_config["default"]
+    settings, own = json.loads((start / SETTINGS).read_text(encoding="utf-8")), model.peft_config["default"].to_dict()
     if is_quantized(start) != quantized:
         raise SpecError(
             f"train.start: {start} was {'' if is_quantized(start) else 'not '}trained on four bits; set train.method to its own"
         )
     keys = {"r": "r", "lora_alpha": "alpha", "use_rslora": "variants: rslora", "use_dora": "variants: dora"}
-    other = [
-        f"train.lora.{said} is {getattr(own, key)}, there {settings[key]}"
-        for key, said in keys.items()
-        if settings[key] != getattr(own, key)
-    ]
+    other = [f"train.lora.{said} is {own[key]}, there {settings[key]}" for key, said in keys.items() if settings[key] != own[key]]
     earlier, fresh = load_file(start / WEIGHTS), get_peft_model_state_dict(model, save_embedding_layers=False)
     shapes = [{name: value.shape for name, value in tensors.items()} for tensors in (earlier, fresh)]
     if other or shapes[0] != shapes[1]:
