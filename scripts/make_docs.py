@@ -24,7 +24,6 @@ from typer.testing import CliRunner
 
 from provetune.spec import ProjectSpec
 from provetune.spec.metrics import MetricName
-from provetune.spec.model import AVAILABLE_VALUES
 from provetune.spec.parts import NOT_YET, SpecPart
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -47,21 +46,19 @@ class Key:
     default: str
 
 
-def available_keys(part: type[SpecPart] = ProjectSpec, shown: str = "", section: str = "") -> Iterator[Key]:
+def available_keys(part: type[SpecPart] = ProjectSpec, shown: str = "") -> Iterator[Key]:
     """Every leaf key of the project file that is not marked as not available, in the order of the models."""
     properties = part.model_json_schema()["properties"]
     for name, field in part.model_fields.items():
         key = field.alias or name
-        path, keys = shown + key, section + key
         inner, many = _part_in(field.annotation)
         if NOT_YET in field.metadata:
             continue
         if inner is not None:
-            yield from available_keys(inner, f"{path}{'[]' if many else ''}.", f"{keys}.")
+            yield from available_keys(inner, f"{shown}{key}{'[]' if many else ''}.")
             continue
-        allowed = AVAILABLE_VALUES.get(keys)
-        values = _choices(allowed) if allowed else values_text(properties[key])
-        yield Key(path, values, "required" if field.is_required() else _default(field.get_default(call_default_factory=True)))
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        yield Key(shown + key, values_text(properties[key]), default)
 
 
 def _part_in(annotation: Any) -> tuple[type[SpecPart] | None, bool]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 NOT_YET = "not yet"
 """Marks a key that this version reads but does not act on."""
 
+Auto = Literal["auto"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Threshold = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -17,6 +18,11 @@ Count = Annotated[int, Field(ge=1)]
 def as_list(value: Any) -> Any:
     """A single text or number as a list of one."""
     return [value] if isinstance(value, str | int) else value
+
+
+def under(key: str) -> Any:
+    """Reads a single text as a mapping with that one key."""
+    return lambda value: {key: value} if isinstance(value, str) else value
 
 
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=list[str] | str)]
@@ -50,26 +56,11 @@ class AugmentSpec(SpecPart):
     seed: int = 7
 
 
-class NearDuplicatesSpec(SpecPart):
-    """How near-duplicates are found, and from which similarity on."""
-
-    method: Literal["minhash"] = "minhash"
-    threshold: Threshold = 0.9
-
-
 class PersonalDataSpec(SpecPart):
     """Which kinds of personal data are looked for, and what is done with them."""
 
     action: Literal["report", "mask", "drop"] = "report"
     kinds: Names = Field(default_factory=list)
-
-
-class WarnOnSpec(SpecPart):
-    """Thresholds from which the audit warns; none takes the audit's own."""
-
-    duplicate_share: Annotated[Threshold | None, NOT_YET] = None
-    label_noise_share: Annotated[Threshold | None, NOT_YET] = None
-    kappa_below: Annotated[Threshold | None, NOT_YET] = None
 
 
 class ToxicitySpec(SpecPart):
@@ -174,13 +165,6 @@ class RuleSpec(SpecPart):
     max_usd_per_1k: float | None = None
 
 
-class HumanSpec(SpecPart):
-    """A blind comparison by people."""
-
-    blind_pairs: Count = 50
-    min_win_rate: Threshold = 0.55
-
-
 class ExpertSpec(SpecPart):
     """A person who does the same work: share done right, on how many `rows` that was counted, and US dollars of 1,000 pieces."""
 
@@ -216,31 +200,51 @@ class ShipSpec(SpecPart):
 
 
 class DriftSpec(SpecPart):
-    """Level of the drift tests, spent over the scheduled looks."""
+    """Level of the drift tests, spent over the scheduled looks until the next evaluation."""
 
     alpha: Share = 0.05
     looks: Count = 26
 
 
 class QualitySpec(SpecPart):
-    """How many examples are judged, and how often (`1w`, `3d`)."""
+    """How many examples are handed over for labelling at each look, and how often there is a look (`1w`, `3d`, `12h`)."""
 
-    examples: Count = 50
-    every: str = "1w"
+    examples: Annotated[int, Field(ge=0)] = 50
+    every: Annotated[str, Field(pattern=r"^\d+[hdw]$")] = "1w"
 
 
 class RetuneSpec(SpecPart):
-    """When a new tuning is proposed."""
+    """When a new tuning is proposed, and what it may do.
 
-    quality_drop: Threshold | None = None
-    drift_weeks: Count | None = None
-    age_months: Count | None = None
+    Proposed when labels show an error more than `quality_drop` above the held-out error's upper bound, when drift lasts for `drift_weeks`
+    looks and a draw of labels confirms harm, and `age_months` after the last evaluation (earlier where the domain moved). A retune learns
+    from `rows`: all, the recent ones, recent ones counted twice (`weighted`), or the recent ones with a `replay_share` of old ones; it
+    needs `new_rows` labelled ones, comes `cooldown_days` after the one before, at most `per_year` times. `promote` is by hand unless auto.
+    """
+
+    quality_drop: Threshold = 0.03
+    drift_weeks: Count = 3
+    age_months: Annotated[float, Field(ge=1, le=12)] = 4
+    rows: Literal["all", "recent", "weighted", "replay"] = "replay"
+    replay_share: Share = 0.4
+    new_rows: Count = 200
+    user_share: Share = 0.05
+    cooldown_days: Annotated[int, Field(ge=0)] = 30
+    per_year: Count = 6
+    promote: Literal["manual", "auto"] = "manual"
 
 
 class WatchSpec(SpecPart):
-    """Watching after shipping: request log, drift, quality, when to tune again."""
+    """Watching after shipping: where the requests are logged, what they are compared with, when to tune again, who is told.
+
+    `source` is a traffic log, a JSONL or CSV file, or a folder of them. `reference` holds rows that were held out of training. `notify`
+    names webhooks (`https://...`) and mailboxes (`mailto:team@example.org?server=mail.example.org:25`).
+    """
 
     source: str
+    reference: str | None = None
+    embedding: str | None = None
     drift: DriftSpec = DriftSpec()
     quality: QualitySpec = QualitySpec()
     retune_when: RetuneSpec = RetuneSpec()
+    notify: Names = Field(default_factory=list)

@@ -17,7 +17,7 @@ from provetune.formats.text import did_you_mean
 from provetune.load import guess_task, read_rows
 from provetune.records.data import Example
 from provetune.spec import ColumnsSpec, DataSpec
-from provetune.spec.model import DataFormat
+from provetune.spec.data import DataFormat
 from provetune.workflow.start import Ask, advice_at_start, choose_columns, choose_part
 
 TABLES = ("csv", "tsv", "xlsx", "parquet", "datasets")

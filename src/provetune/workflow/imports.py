@@ -12,7 +12,7 @@ import yaml
 from provetune.errors import DataError, SpecError
 from provetune.formats.jsonl import kind, whole_object
 from provetune.formats.text import did_you_mean, read_text
-from provetune.spec.model import TrainSpec
+from provetune.spec.train import TrainSpec
 from provetune.workflow.start import Ask, Started, Wish, start_project
 
 Settings = Mapping[str, Any]
