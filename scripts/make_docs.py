@@ -4,7 +4,8 @@
 
 The table of docs/project-file.md takes keys, values and defaults from the models of the project file; the last column is
 written by hand and kept. Every block of docs/cli.md below a line `<!-- help: VERB -->` becomes the help text of that verb;
-a verb without such a line is added at the end. Tests compare both pages with what this script would write.
+a verb without such a line is added at the end. The table of licences in docs/bases.md comes from the package's own.
+Tests compare the pages with what this script would write.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from provetune.spec.metrics import MetricName
 from provetune.spec.parts import NOT_YET, SpecPart
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-KEYS_PAGE, CLI_PAGE = DOCS / "project-file.md", DOCS / "cli.md"
+KEYS_PAGE, CLI_PAGE, BASES_PAGE = DOCS / "project-file.md", DOCS / "cli.md", DOCS / "bases.md"
 TABLE_HEAD = "| key | values | default | meaning |\n|---|---|---|---|\n"
 TABLE = re.compile(re.escape(TABLE_HEAD) + r"(?:\|.*\n)*")
 ROW = re.compile(r"^\| `(?P<key>[^`]+)` \|.*\| (?P<meaning>[^|]*) \|$", re.MULTILINE)
 HELP = re.compile(r"<!-- help: (?P<verb>[\w-]+) -->\n```text\n.*?```\n", re.DOTALL)
 """Keys that are refused without `endpoint`, which is not available yet."""
+LICENCES_HEAD = "| licence | commercial use | what it asks | text of |\n|---|---|---|---|\n"
+LICENCES = re.compile(re.escape(LICENCES_HEAD) + r"(?:\|.*\n)*")
 WIDTH = "100"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -153,9 +156,25 @@ def _help_block(verb: str, text: str) -> str:
     return f"<!-- help: {verb} -->\n```text\n{text}\n```\n"
 
 
+def with_licences(page: str) -> str:
+    """The page with its table of licences made again."""
+    from provetune.planning.licences import licence_table
+    from provetune.records.bases import obligations_of
+
+    rows = []
+    for one in licence_table().values():
+        asks = "; ".join(obligations_of(one)) or "nothing"
+        note = f" ({one.note})" if one.note else ""
+        rows.append(f"| `{one.id}` | {one.commercial} | {asks}{note} | [{one.version}]({one.source_url}) |\n")
+    made, count = LICENCES.subn(lambda _: LICENCES_HEAD + "".join(rows), page)
+    if count != 1:
+        raise ValueError(f"found {count} tables of licences, wanted one that begins with {LICENCES_HEAD.splitlines()[0]!r}")
+    return made
+
+
 def main() -> int:
-    """Rewrite both pages; the exit code is 0."""
-    for page, made_again in ((KEYS_PAGE, with_table), (CLI_PAGE, with_help)):
+    """Rewrite the pages; the exit code is 0."""
+    for page, made_again in ((KEYS_PAGE, with_table), (CLI_PAGE, with_help), (BASES_PAGE, with_licences)):
         before = page.read_text(encoding="utf-8")
         after = made_again(before)
         if after != before:

@@ -85,9 +85,13 @@ def report(
         essence = f"verified: {DECISION_WORDS[decision.outcome]}"
         session.result(verified_lines(evidence, verify), document=decision.to_json(), essence=essence)
         return
-    from provetune.cli.latest import latest_report
+    from provetune.store import Store
+    from provetune.workflow.verify import read_evidence
 
-    found, evidence_file, outcome = latest_report(session.folder, lambda run: _rebuilt(session, run))
+    run_folder = Store(session.folder).decided_run()
+    found, evidence_file = run_folder / "report.html", run_folder / "evidence.json"
+    outcome = read_evidence(evidence_file).decision.outcome
+    found = found if found.is_file() else _rebuilt(session, run_folder)
     if redact:
         from provetune.cli.progress import shown_progress
         from provetune.workflow.redact import redact as redacted

@@ -89,8 +89,8 @@ def _quiet_libraries(*, keep_download_bars: bool) -> None:
 
 def opened(session: Session, folder: Path, overrides: list[str] | None, progress: Progress) -> Project:
     """The project in a folder that can be written."""
+    from provetune.store import need_writable
     from provetune.workflow.project import SPEC_FILE, open_project
-    from provetune.workflow.start import need_writable
 
     if (folder / SPEC_FILE).is_file():
         need_writable(folder)

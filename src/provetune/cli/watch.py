@@ -55,12 +55,12 @@ def watch(
 
 def _once(session: Session, reference: Path | None, window: Path, alpha: float) -> None:
     from provetune.errors import SpecError
-    from provetune.monitoring.settings import Settings
-    from provetune.workflow.watch import Look, compare_files
+    from provetune.workflow.watch import Look
+    from provetune.workflow.watch_once import compare_windows
 
     if reference is None:
         raise SpecError("--window needs --reference: a file of rows that were held out of training")
-    report = compare_files(reference, window, alpha, Settings())
+    report = compare_windows(reference, window, alpha)
     look = Look(report)
     session.result(report_lines(look), document=report.to_json(), essence=_WORDS[report.found])
     raise typer.Exit(_code(look))
@@ -137,7 +137,7 @@ def _signal(one: DriftSignal) -> str:
 
 
 def _simulate(session: Session, rows: Path) -> None:
-    from provetune.workflow.watch import simulate_file
+    from provetune.workflow.watch_once import simulate_file
 
     found = simulate_file(rows)
     lines: list[Line] = [

@@ -171,7 +171,8 @@ class MonitorState(Record):
 
     `reference` is the fingerprint of the reference it counts against. `evaluated_at` is when the model was last evaluated: the clock runs
     from there. `looks` and `drifting_looks` (with drift, without a break) are since then. `counts` are of the open window, `totals` of all
-    time. `triggers` are the proposals made so far, `unsent` the looks whose notice has not gone out.
+    time. `asked` is what beside the interval asked for the last look,
+    `triggers` are the proposals made so far, `unsent` the looks whose notice has not gone out.
     """
 
     SCHEMA: ClassVar[str] = "monitor_state/1"
@@ -185,6 +186,7 @@ class MonitorState(Record):
     totals: dict[str, int] = Field(default_factory=dict)
     harm: Bets | None = None
     weak: Bets | None = None
+    asked: str = ""
     triggers: tuple[str, ...] = ()
     unsent: tuple[str, ...] = ()
 

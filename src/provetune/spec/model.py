@@ -61,12 +61,16 @@ Against = Annotated[list[str] | Literal["best-baseline"], BeforeValidator(_again
 
 
 class BaseSpec(SpecPart):
-    """The base model: `starter`, a folder or a hub name, and its revision."""
+    """The base model: `starter`, a folder or a hub name, and its revision.
+
+    `licence` is what you found its licence to be where the model does not say; `licences_allowed` are those that a base may be under.
+    """
 
     model: str = Field(default="starter", min_length=1)
     revision: str = "main"
     trust_remote_code: Annotated[bool, NOT_YET] = False
-    licences_allowed: Annotated[list[str] | None, NOT_YET] = None
+    licence: str | None = Field(default=None, min_length=1)
+    licences_allowed: Annotated[list[str] | None, BeforeValidator(as_list, json_schema_input_type=list[str] | str | None)] = None
 
 
 class TaskSpec(SpecPart):

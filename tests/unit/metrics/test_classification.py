@@ -107,3 +107,9 @@ def test_a_weight_counts_as_that_many_rows() -> None:
 )
 def test_reading_a_label(completion: str, named: str | None) -> None:
     assert parse_label(completion, ["refund", "billing", "U.S.", "straße", "Apple", "apple"]) == named
+
+
+def test_a_label_that_is_only_claimed_counts_in_the_macro_mean() -> None:
+    truth, named = [0, 0, 1, 1], [0, 2, 1, 1]
+    found = macro_f1(np.array([truth, named], dtype=float).T, np.ones((1, 4)))
+    assert found[0] == pytest.approx(f1_score(truth, named, average="macro", zero_division=0)) and found[0] < 0.6

@@ -98,3 +98,8 @@ def test_likeness_of_texts_by_their_words() -> None:
     )
     assert found[0] == 1.0 and found[1] == pytest.approx(1.0, abs=1e-5) and found[3] == 1.0 and found[4] == 0.0
     assert similarities([texts[0]], [texts[1]], word_vectors(embedder))[0] < found[2] <= 1
+
+
+def test_a_confidence_of_one_stands_in_the_last_bin() -> None:
+    found = calibration_error(np.array([1.0, 1.0, 0.95, 0.05]), np.array([1.0, 0.0, 1.0, 0.0]), np.ones((1, 4)))
+    assert found[0] == pytest.approx((abs(2 - 2.95) + 0.05) / 4)

@@ -24,7 +24,8 @@ from provetune.monitoring.simulate import Course, simulate
 from provetune.records.monitoring import Bets, DriftReport, RetrainProposal
 from provetune.spec.parts import WatchSpec
 from provetune.stats.proportion import clopper_pearson
-from provetune.workflow.watch import Look, WatchWish, compare_files, evaluated, watch
+from provetune.workflow.watch import Look, WatchWish, evaluated, watch
+from provetune.workflow.watch_once import compare_windows
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 WORDS = np.array(
@@ -237,16 +238,14 @@ def test_a_target_of_another_kind_and_a_missing_reference_are_refused(wish: Watc
 
 
 def test_two_files_compared_once(tmp_path: Path) -> None:
-    from provetune.monitoring.settings import Settings
-
     held = write(tmp_path / "held.jsonl", rows(300, 1))
-    same = compare_files(held, write(tmp_path / "same.jsonl", rows(200, 2)), 0.05, Settings())
+    same = compare_windows(held, write(tmp_path / "same.jsonl", rows(200, 2)), 0.05)
     assert same.found == "none" and same.harm is not None and not same.harm.alarm
-    worse = compare_files(held, write(tmp_path / "worse.jsonl", rows(200, 3, wrong=0.4)), 0.05, Settings())
+    worse = compare_windows(held, write(tmp_path / "worse.jsonl", rows(200, 3, wrong=0.4)), 0.05)
     assert worse.harm is not None and worse.harm.alarm
-    short = compare_files(write(tmp_path / "short.jsonl", rows(20, 4)), held, 0.05, Settings())
+    short = compare_windows(write(tmp_path / "short.jsonl", rows(20, 4)), held, 0.05)
     assert short.found == "not comparable" and "holds 20 distinct texts, wanted 50" in short.sentence
-    assert compare_files(held, tmp_path / "same.jsonl", 0.05, Settings()) == same
+    assert compare_windows(held, tmp_path / "same.jsonl", 0.05) == same
 
 
 def test_simulated_months() -> None:
