@@ -210,7 +210,14 @@ class QualitySpec(SpecPart):
     """How many examples are handed over for labelling at each look, and how often there is a look (`1w`, `3d`, `12h`)."""
 
     examples: Annotated[int, Field(ge=0)] = 50
-    every: Annotated[str, Field(pattern=r"^\d+[hdw]$")] = "1w"
+    every: str = "1w"
+
+    @field_validator("every")
+    @classmethod
+    def _check_every(cls, every: str) -> str:
+        if not (every[:-1].isdigit() and every[-1] in "hdw" and int(every[:-1])):
+            raise ValueError(f"found {every!r}, wanted hours, days or weeks such as 12h, 3d or 1w")
+        return every
 
 
 class RetuneSpec(SpecPart):
@@ -225,13 +232,13 @@ class RetuneSpec(SpecPart):
     quality_drop: Threshold = 0.03
     drift_weeks: Count = 3
     age_months: Annotated[float, Field(ge=1, le=12)] = 4
-    rows: Literal["all", "recent", "weighted", "replay"] = "replay"
-    replay_share: Share = 0.4
     new_rows: Count = 200
-    user_share: Share = 0.05
-    cooldown_days: Annotated[int, Field(ge=0)] = 30
-    per_year: Count = 6
-    promote: Literal["manual", "auto"] = "manual"
+    rows: Annotated[Literal["all", "recent", "weighted", "replay"], NOT_YET] = "replay"
+    replay_share: Annotated[Share, NOT_YET] = 0.4
+    user_share: Annotated[Share, NOT_YET] = 0.05
+    cooldown_days: Annotated[int, Field(ge=0), NOT_YET] = 30
+    per_year: Annotated[Count, NOT_YET] = 6
+    promote: Annotated[Literal["manual", "auto"], NOT_YET] = "manual"
 
 
 class WatchSpec(SpecPart):
