@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from provetune.audit.language_mix import language_of
 from provetune.errors import EvidenceError, NotToShip
 from provetune.hashing import canonical_json, file_sha256, folder_sha256
+from provetune.languages import language_of
 from provetune.records.data import Example, Split
 from provetune.records.evaluation import Evaluation
 from provetune.records.package import Form, Package
