@@ -95,7 +95,7 @@ def repository_files() -> tuple[Path, ...]:
             if path.is_dir():
                 if path.name not in ignored and not path.name.endswith(".egg-info") and not (path / "pyvenv.cfg").exists():
                     yield from walk(path)
-            elif path.suffix != ".pyc":
+            elif path.suffix != ".pyc" and path.name != ".git":  # a file in a linked working tree
                 yield path
 
     return tuple(walk(ROOT))
