@@ -9,8 +9,8 @@ from pydantic import Field
 from provetune.records.base import Record
 from provetune.records.data import Message
 
-Route = Literal["champion", "canary", "shadow"]
-"""Whose answer it is: a canary's is returned to a share of the users, a shadow's to nobody."""
+Route = Literal["champion", "canary", "challenger", "shadow"]
+"""Whose answer it is: a canary's (on trial) and a challenger's (A/B) are returned to a share of the users, a shadow's to nobody."""
 Finish = Literal["stop", "length", "tool_calls", "error", "cancelled"]
 Thumb = Literal["up", "down"]
 BusinessOutcome = Literal["resolved", "escalated"]
