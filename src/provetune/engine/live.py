@@ -178,9 +178,9 @@ class Batch:
     def _lane_of(self, prompt: Sequence[int]) -> _Lane:
         """The best lane, a new one where what came lately begins with much more of this prompt."""
         best = self._best(prompt)
-        common = sorted((_common(prompt, other) for other in self._recent), reverse=True)
+        alike = sorted((_alike(prompt, other) for other in self._recent), reverse=True)
         self._recent.append(prompt)
-        worth = [((place + 1) * (length - len(best.ids)), length) for place, length in enumerate(common)]
+        worth = [((place + 1) * (length - len(best.ids)), length) for place, length in enumerate(alike)]
         saved, length = max(worth, default=(0, 0))
         if saved >= 2 * MIN_SAVED and length >= len(best.ids) + MIN_SAVED and self._free_a_lane():
             best = self._lane(tuple(prompt[:length]))
@@ -232,7 +232,7 @@ def _likeliest(logits: torch.Tensor, total: float, count: int) -> list[tuple[int
     return [(int(token), float(value) - total) for value, token in zip(values, tokens, strict=True)]
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
+def _alike(a: Sequence[int], b: Sequence[int]) -> int:
     """Tokens that two prompts begin with alike, short of the last of either."""
     length = min(len(a), len(b)) - 1
     same: NDArray[np.bool_] = np.asarray(a[:length]) == np.asarray(b[:length])
