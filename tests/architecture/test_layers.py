@@ -41,7 +41,7 @@ HEAVY_AT_HOME = {"engine", "models", "tuning"}
 HEAVY_INSIDE_A_FUNCTION = {"metrics", "audit"}
 WITHOUT_TORCH = {"provetune.models.tokenizer"}  # the core reads templates and counts tokens without torch
 LAYER_0_LIBRARIES = {"numpy", "scipy"}
-NOWHERE = {"pandas"}
+NOWHERE = {"pandas", "pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle"}  # too heavy, or able to run code when read
 
 
 def part_of(name: str) -> str:

@@ -99,10 +99,18 @@ def test_init_keeps_a_project_file_unless_forced(tmp_path: Path) -> None:
 
 
 def test_init_warns_of_a_guess_where_nobody_can_be_asked(tmp_path: Path) -> None:
-    data = write_jsonl(tmp_path / "rows.jsonl", ticket_rows(30), ("one", "two"))
-    done = call("-C", tmp_path, "init", data, "--format", "json")
-    assert "warning: Which column holds the target" in done.err and "'two'" in done.err
+    rows = [{"one": text, "two": label, "three": label[:1] + str(len(text) % 2)} for text, label in ticket_rows(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    done = call("-C", tmp_path, "init", tmp_path / "rows.jsonl", "--format", "json")
+    assert "warning: Which column holds the target" in done.err and "'two'" in done.err and "Which column holds the prompt" not in done.err
     assert one_document(done)["columns"] == {"prompt": "one", "target": "two"}
+
+
+def test_init_asks_nothing_where_ids_and_dates_stand_beside_one_text_and_one_label(tmp_path: Path) -> None:
+    lines = [f"R-{k},2025-0{k % 9 + 1}-1{k % 7},{text},{label}" for k, (text, label) in enumerate(ticket_rows(60))]
+    (tmp_path / "rows.csv").write_text("\n".join(["ref,received,review,kind", *lines]) + "\n")
+    done = call("-C", tmp_path, "init", tmp_path / "rows.csv", "--format", "json")
+    assert one_document(done)["columns"] == {"prompt": "review", "target": "kind"} and "Which" not in done.err
 
 
 def test_init_asks_on_a_terminal(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provetune.chat import TokenRow, encode_prompt, encode_training, encode_training_rows, prompt_messages, template_fingerprint
+from provetune.chat import TokenRow, answer_of, encode_prompt, encode_training, encode_training_rows, prompt_messages, template_fingerprint
 from provetune.errors import DataError, ModelError
 from provetune.models.tokenizer import FolderTokenizer
 from provetune.records.candidate import Prompt
@@ -177,3 +177,10 @@ def test_the_tools_of_the_example_are_sent_whatever_the_prompt_brings() -> None:
     assert all(
         not m.tools for m in prompt_messages(Prompt(strategy="few-shot", shots=(shot,)), example.model_copy(update={"messages": TALK}))
     )
+
+
+def test_the_answer_stands_behind_the_last_marker() -> None:
+    prompt = Prompt(strategy="chain-of-thought", answer_marker="Answer:")
+    said = "Answer: a refund, at first sight. But the parcel is late.\nanswer: **delivery**\nThank you."
+    assert answer_of(prompt, said, one_line=True) == "delivery"
+    assert answer_of(prompt, "A refund.") is None and answer_of(Prompt(strategy="zero-shot"), said) == said

@@ -12,7 +12,7 @@ from provetune.errors import SpecError
 from provetune.prompting.picking import PICKS
 from provetune.prompting.templates import fill, load_templates
 from provetune.protocols import Embedder, Tokenizer
-from provetune.records.candidate import Pick, Prompt, SimilarShots, strategy_name
+from provetune.records.candidate import PARTS, Pick, Prompt, SimilarShots, strategy_name
 from provetune.records.data import Example, Message
 
 ANSWER_MARKER = "Answer:"
@@ -23,6 +23,8 @@ ROLES = {
     "chat": "a knowledgeable and precise assistant",
 }
 """Who the model is told to be where the project says nothing."""
+MORE_THAN_A_TEXT = {"zero-shot", "few-shot", "chain-of-thought", "described"}
+"""Parts with code of their own; every other part is the text of its name (`templates/<part>.txt`) above the instruction."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,8 @@ def prompt_of(strategy: str, request: PromptRequest) -> Prompt:
     except ValueError as error:
         raise SpecError(f"strategy {strategy!r}: {error}") from error
     reasoned = "chain-of-thought" in parts
-    lines = [instruction(request, described="described" in parts, reasoned=reasoned)]
-    if "role" in parts:
-        lines.insert(0, _text(request, "role"))
+    above = [_text(request, part) for part in PARTS if part in parts - MORE_THAN_A_TEXT]
+    lines = [*above, instruction(request, described="described" in parts, reasoned=reasoned)]
     prompt = Prompt(
         strategy=strategy,
         system="\n\n".join(lines),

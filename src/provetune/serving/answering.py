@@ -70,9 +70,9 @@ class Answering:
         self.written = Written([""] * (self.asked.n or 1), [None] * (self.asked.n or 1))
 
     @classmethod
-    def begin(cls, gateway: Gateway, caller: Caller, asked: ChatAsked | CompletionAsked, request_id: str) -> Answering:
+    async def begin(cls, gateway: Gateway, caller: Caller, asked: ChatAsked | CompletionAsked, request_id: str) -> Answering:
         """Choose who answers: by the model that is asked for and by who asks. Problem 404 for a model that is not served."""
-        tuned = gateway.find_model(asked.model)
+        tuned = await gateway.tuned(asked.model)
         unit = _user(asked) or caller.id or request_id
         if tuned is not None:
             return cls(gateway, caller, asked, request_id, "champion", tuned)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,13 +38,17 @@ class Served:
         finally:
             self.open -= 1
             if self.retired and not self.open:
-                asyncio.get_running_loop().run_in_executor(None, self.backend.close)
+                self._close()
 
     def retire(self) -> None:
         """Close it when its last request is answered."""
         self.retired = True
         if not self.open:
-            asyncio.get_running_loop().run_in_executor(None, self.backend.close)
+            self._close()
+
+    def _close(self) -> None:
+        """Beside everything else: the last step of decoding may take a while."""
+        threading.Thread(target=self.backend.close, daemon=True).start()
 
 
 @dataclass(frozen=True)

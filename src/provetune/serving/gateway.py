@@ -9,11 +9,13 @@ from typing import Any
 
 from starlette.requests import Request
 
+from provetune.errors import ProvetuneError
 from provetune.records.keys import Scope
 from provetune.serving.fleet import Fleet, Served
 from provetune.serving.keys import ANYBODY, Caller, KeyFile
 from provetune.serving.limits import Admission
 from provetune.serving.metrics import Figures
+from provetune.serving.problems import Problem
 from provetune.serving.tracing import Tracing
 from provetune.traffic import Salt, TrafficWriter
 
@@ -52,6 +54,7 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.settings.most_open)
+        self._loading = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def caller(self, request: Request, scope: Scope) -> Caller:
@@ -69,6 +72,16 @@ class Gateway:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
+
+    async def tuned(self, name: str) -> Served | None:
+        """The model of this name that a job tuned, loaded where it was not; Problem 503 where it cannot be."""
+        if not name.startswith("ft:"):
+            return None
+        async with self._loading:
+            try:
+                return await asyncio.to_thread(self.find_model, name)
+            except ProvetuneError as error:
+                raise Problem(503, f"the model cannot be loaded: {error}", "model") from None
 
     @property
     def gauges(self) -> dict[str, float]:

@@ -44,7 +44,7 @@ class CompletionRoutes:
             place.enter_context(gateway.admission.admitted(caller))
             content = await read_body(request, gateway.settings.body_bytes, gateway.settings.body_s)
             asked = validated(kind, content)
-            answering = Answering.begin(gateway, caller, asked, request.scope["state"]["request_id"])
+            answering = await Answering.begin(gateway, caller, asked, request.scope["state"]["request_id"])
             if isinstance(asked, CompletionAsked):
                 if len(asked.prompts) != 1:
                     raise Problem(400, "found several prompts, wanted one a request", "prompt", "unsupported_parameter")

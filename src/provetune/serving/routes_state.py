@@ -34,7 +34,7 @@ class StateRoutes:
         """One of them."""
         self.gateway.caller(request, "models")
         name = request.path_params["name"]
-        found = self.gateway.find_model(name)
+        found = await self.gateway.tuned(name)
         if found is not None:
             return JSONResponse(self._model(name, "tuned by a job", found))
         route, served = self.gateway.fleet.choose(name, "")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from provetune.records.candidate import PARTS, Calibration, Pick, strategy_name
+from provetune.records.candidate import PARTS, Calibration, Method, Pick, strategy_name
 from provetune.records.prompt_search import SEARCHED
 from provetune.spec.endpoint import EndpointSpec
 from provetune.spec.metrics import Measured, Metric, metric_fault
@@ -258,7 +258,7 @@ class TrainSpec(SpecPart):
     `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`.
     """
 
-    method: Literal["auto", "lora", "full", "qlora", "dpo", "orpo"] = "auto"
+    method: Literal["auto", Method] = "auto"
     epochs: Count | Auto = "auto"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"
     batch_size: Count | Auto = "auto"

@@ -161,8 +161,8 @@ def choose_part(path: Path, ask: Ask) -> Path:
 def choose_columns(path: Path, ask: Ask, given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Which columns (or JSON keys) hold prompt, target and group; nothing where the format names its own parts.
 
-    What is `given` stands. A usual name decides; else the user is asked. Guesses: the target has the fewest distinct values, the
-    prompt the longest texts.
+    What is `given` stands. A usual name decides, or that one column alone holds sentences or labels; else the user is asked. Guesses:
+    the target has the fewest distinct values, the prompt the longest texts.
     """
     given = dict(given or {})
     cells = named_cells(path)
@@ -175,10 +175,14 @@ def choose_columns(path: Path, ask: Ask, given: Mapping[str, str] | None = None)
     values = {name: [row[name] for row in cells if name in row] for name in names}
     known = [name for name in names if name.casefold() in PROMPT_NAMES]
     left = [name for name in names if name != given.get("prompt") and (len(known) != 1 or name != known[0])]
-    target = given.get("target") or _choose("target (what the model should write)", left, TARGET_NAMES, lambda n: -_variety(values[n]), ask)
+    sure = [name for name in left if _repeats(values[name])]
+    target = given.get("target") or _choose(
+        "target (what the model should write)", left, (TARGET_NAMES, sure), lambda n: -_variety(values[n]), ask
+    )
     others = [name for name in names if name != target]
+    sure = [name for name in others if _has_sentences(values[name])]
     prompt = given.get("prompt") or _choose(
-        "prompt (what the model gets)", others, PROMPT_NAMES, lambda n: statistics.fmean(map(len, values[n])), ask
+        "prompt (what the model gets)", others, (PROMPT_NAMES, sure), lambda n: statistics.fmean(map(len, values[n])), ask
     )
     group = [name for name in others if name != prompt and name.casefold() in GROUP_NAMES and _ties_rows(values[name])]
     return {"prompt": prompt, "target": target, **({"group": group[0]} if group else {})}
@@ -223,18 +227,29 @@ def need_writable(folder: Path) -> None:
         ) from error
 
 
-def _choose(part: str, names: Sequence[str], usual: Sequence[str], worth: Callable[[str], float], ask: Ask) -> str:
+def _choose(part: str, names: Sequence[str], signs: tuple[Sequence[str], Sequence[str]], worth: Callable[[str], float], ask: Ask) -> str:
+    """The one column that its name speaks for, else the one that its cells speak for; `signs` are the usual names and those columns."""
+    usual, sure = signs
     matches = [name for name in names if name.casefold() in usual]
-    if len(matches) == 1:
-        return matches[0]
-    if len(names) == 1:
-        return names[0]
+    for found in (matches, names, [] if matches else sure):
+        if len(found) == 1:
+            return found[0]
     return ask(f"Which column holds the {part}?", matches or names, max(matches or names, key=worth))
 
 
 def _variety(values: Sequence[str]) -> float:
     """Distinct values; a column that never varies, or is blank somewhere, is no target."""
     return len(set(values)) if len(set(values)) > 1 and all(value.strip() for value in values) else float("inf")
+
+
+def _repeats(values: Sequence[str]) -> bool:
+    """Whether a column holds labels: few different values, so that each stands in ten rows or more on average; ids and dates do not."""
+    return _variety(values) <= len(values) / 10
+
+
+def _has_sentences(values: Sequence[str]) -> bool:
+    """Whether a column holds texts that are mostly different, of more than three words on average: no ids, no dates, no labels."""
+    return len(set(values)) > len(values) / 2 and statistics.fmean(len(value.split()) for value in values) > 3
 
 
 def _ties_rows(values: Sequence[str]) -> bool:

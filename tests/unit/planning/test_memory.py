@@ -58,6 +58,8 @@ def test_state_of_both_methods() -> None:
     assert state_bytes(1000, 1000, method="full", precision="fp32") == 16 * 1000 + 4 * 1000
     assert state_bytes(1000, 10, method="lora", precision="fp32") == 4 * 1000 + 20 * 10
     assert state_bytes(1000, 10, method="lora", precision="bf16") == 4 * 1000 + 20 * 10 + 2 * 1010
+    in_four_bits = state_bytes(1000, 10, method="qlora", precision="fp32", quantized=800)
+    assert in_four_bits == pytest.approx(4 * 200 + 800 * BYTES_PER_WEIGHT["nf4-dq"] + 20 * 10), "a folded weight is kept once"
 
 
 def _kept_bytes(lengths: list[int], dtype: torch.dtype | None) -> int:

@@ -101,6 +101,15 @@ def test_swapping_mirrors(kind: Any, groups: Any) -> None:
 
 
 @KINDS
+def test_turning_a_result_around_is_swapping_the_rows(kind: Any) -> None:
+    candidate, baseline = observations(kind, 0.8, 0), observations(kind, 0.5, 1)
+    one = paired_difference(MEASURES[kind], candidate, baseline, None, DRAW).mirrored()
+    two = paired_difference(MEASURES[kind], baseline, candidate, None, DRAW)
+    assert known(one.difference) == pytest.approx(known(two.difference), abs=1e-12)
+    assert (one.p_value, one.wins, one.ties, one.losses) == (two.p_value, two.wins, two.ties, two.losses)
+
+
+@KINDS
 @GROUPINGS
 def test_against_itself_is_never_a_difference(kind: Any, groups: Any) -> None:
     rows = observations(kind, 0.7, 0)
