@@ -229,4 +229,3 @@ class _JobModels:
                 self._held.pop(old).retire()
         self._held[name] = self._held.pop(name)
         return self._held[name]
-
