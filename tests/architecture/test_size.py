@@ -9,7 +9,7 @@ from tests.architecture.source import FunctionNode, functions_of, modules
 FILE_LINES, FILE_LINES_HARD, LONG_FILES = 300, 500, 0.05
 FUNCTION_LINES, FUNCTION_LINES_HARD, LONG_FUNCTIONS = 40, 80, 0.03
 ARGUMENTS = 5
-SOURCE_LINES = 42_200  # all lines under src/; raised only by a commit that says why
+SOURCE_LINES = 44_800  # all lines under src/; raised only by a commit that says why
 
 
 def length(node: FunctionNode) -> int:
