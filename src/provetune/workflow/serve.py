@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from provetune.serving.app import application
 from provetune.serving.bridge import BRIDGE_FOLDER, Bridge
 from provetune.serving.fleet import RETURNED, Fleet, Lineup, Served
 from provetune.serving.gateway import Gateway, GatewaySettings
+from provetune.serving.guards import LOOPBACK as LOOPBACK_NAMES
 from provetune.serving.halting import trial
 from provetune.serving.keys import KEYS_FILE, KeyFile
 from provetune.serving.loading import Endpoint, ToServe, load_served
-from provetune.serving.server import GatewayServer
+from provetune.serving.server import GatewayServer, listening
 from provetune.traffic import TRAFFIC_FILE, Salt, TrafficReader, TrafficWriter, Window, expire
 from provetune.workflow.verify import read_evidence
 
@@ -96,6 +98,27 @@ def open_gateway(wish: ServeWish) -> Opened:
         gateway.find_model = _JobModels(bridge).find
     watcher = _Watcher(source, gateway, wish)
     return Opened(gateway, GatewayServer(gateway, application(gateway, bridge), watch=watcher.look), source.name, source.outcome)
+
+
+def gateway_settings(hosts: tuple[str, ...], origins: tuple[str, ...], most_open: int, sampling_rate: float) -> GatewaySettings:
+    """The usual caps and deadlines, with these names of the gateway beside those of this machine."""
+    return replace(GatewaySettings(), hosts=(*LOOPBACK_NAMES, *hosts), origins=origins, most_open=most_open, sampling_rate=sampling_rate)
+
+
+def endpoint_of(url: str, model: str, key: str | None) -> Endpoint:
+    """Somebody else's engine. SpecError for an address that is none."""
+    if not url.startswith(("http://", "https://")):
+        raise SpecError(f"--endpoint {url}: wanted an address such as http://127.0.0.1:8001/v1")
+    return Endpoint(url, model, key)
+
+
+def run_gateway(opened: Opened, host: str, port: int, listens: Callable[[str], None]) -> None:
+    """Serve until a signal comes; what is under way then is finished first. `listens(url)` is called once it takes requests."""
+    with listening(host, port) as socket:
+        shown = f"[{host}]" if ":" in host else host
+        listens(f"http://{shown}:{socket.getsockname()[1]}")
+        with suppress(KeyboardInterrupt):  # a signal is the way to end it
+            opened.server.run(sockets=[socket])
 
 
 class _Source:
