@@ -39,6 +39,12 @@ class PatientProtocol(H11Protocol):
         elif self._deadline is None and self.conn.trailing_data[0]:
             self._wait()
 
+    def on_response_complete(self) -> None:
+        """The next head may have begun already."""
+        super().on_response_complete()
+        if self._deadline is None and self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._wait()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self._stop_waiting()

@@ -53,13 +53,8 @@ def it_answers_afterwards(gateway: Running, key: str) -> Iterator[None]:
 
 def test_every_route_asks_for_a_key(gateway: Running, key: str, keys: KeyFile) -> None:
     with gateway.http() as client:
-        for method, path in (
-            ("POST", PATH),
-            ("POST", "/v1/completions"),
-            ("POST", "/v1/feedback"),
-            ("GET", "/v1/models"),
-            ("GET", "/metrics"),
-        ):
+        routes = [("POST", PATH), ("POST", "/v1/completions"), ("POST", "/v1/feedback"), ("GET", "/v1/models"), ("GET", "/metrics")]
+        for method, path in routes:
             for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {key}"}, {"authorization": f"Bearer {key}x"}):
                 reply = client.request(method, path, headers=header, json=BODY if method == "POST" else None)
                 assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer", (method, path, header)
@@ -139,9 +134,8 @@ def test_slow_senders_are_cut_off(gateway: Running, key: str) -> None:
 )
 def test_framing_that_can_be_read_in_two_ways_is_refused(gateway: Running, key: str, framing: str) -> None:
     smuggled = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    told = gateway.raw(
-        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n{framing}\r\n0\r\n\r\n{smuggled}".encode()
-    )
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n{framing}"
+    told = gateway.raw(f"{head}\r\n0\r\n\r\n{smuggled}".encode())
     assert told[9:12] in (b"400", b"501") and told.count(b"HTTP/1.1 ") == 1
 
 
@@ -158,7 +152,7 @@ def test_framing_that_can_be_read_in_two_ways_is_refused(gateway: Running, key: 
         b"\xff\xfe",
         b'{"model": "tickets", "messages": [{"role": "user", "content": "\\ud800"}]}',
         b'{"model": "tickets", "messages": [{"role": "user", "content": ' + b"9" * 5_000 + b"}]}",
-        b'{"model": "tickets", "messages": ' + json.dumps([[]] * 250_000).encode() + b"}",
+        b'{"model": "tickets", "messages": ' + b"[" + b",".join([b"[]"] * 250_000) + b"]" + b"}",
     ],
     ids=range(11),
 )
@@ -181,7 +175,8 @@ def test_text_that_looks_like_a_template_is_text(gateway: Running, key: str) -> 
 
 
 @pytest.mark.parametrize(
-    "change", [{"max_tokens": 10**9}, {"max_tokens": 2**70}, {"n": 10**6}, {"stop": ["x"] * 9}, {"seed": 2**70}, {"temperature": 1e400}]
+    "change",
+    [{"max_tokens": 10**9}, {"max_tokens": 2**70}, {"n": 10**6}, {"stop": ["x"] * 9}, {"seed": 2**70}, {"temperature": 1e400}],
 )
 def test_huge_numbers_are_refused(gateway: Running, key: str, change: dict[str, Any]) -> None:
     with gateway.http(headers={"authorization": f"Bearer {key}"}) as client:
@@ -203,9 +198,8 @@ def test_nothing_that_was_planted_reaches_the_disk(tiny_folder: Path, tmp_path: 
     gateway = gateway_over(served_from(tiny_folder, "v1"), log=log, salt=Salt(state / "salt"), keys=keys)
     with running(gateway) as found, found.http(headers={"authorization": f"Bearer {text}"}) as client:
         words = " ".join(planted)
-        reply = client.post(
-            PATH, json={**BODY, "messages": [{"role": "user", "content": words}], "user": planted[0], "metadata": {"m": words}}
-        )
+        turns = [{"role": "user", "content": words}]
+        reply = client.post(PATH, json={**BODY, "messages": turns, "user": planted[0], "metadata": {"m": words}})
         assert reply.status_code == 200
         said = client.post("/v1/feedback", json={"id": reply.json()["id"], "correction": f"write to {words}", "thumb": "down"})
         assert said.status_code == 200
