@@ -33,9 +33,11 @@ class ProxyBackend:
         timeout = httpx2.Timeout(READ_S, connect=CONNECT_S)
         self._client = httpx2.AsyncClient(headers=headers, timeout=timeout, limits=limits, follow_redirects=False)
         self._open = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def answer(self, job: Job) -> AsyncGenerator[Part | Usage, None]:
         """See `Backend`."""
+        self._loop = asyncio.get_running_loop()
         route = "chat/completions" if isinstance(job.asked, ChatAsked) else "completions"
         usage = Usage(None, None)
         self._open += 1
@@ -60,6 +62,7 @@ class ProxyBackend:
 
     async def healthy(self) -> bool:
         """Whether one token comes back in time: some engines die while their server goes on answering."""
+        self._loop = asyncio.get_running_loop()
         body = {"model": self.model, "messages": [{"role": "user", "content": "?"}], "max_tokens": 1}
         try:
             async with asyncio.timeout(HEALTH_S):
@@ -69,7 +72,9 @@ class ProxyBackend:
             return False
 
     def close(self) -> None:
-        """Connections end with the process."""
+        """End the connections; called from another thread than that of the event loop."""
+        if self._loop is not None and self._loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result(CONNECT_S)
 
     def gauges(self) -> dict[str, float]:
         """Requests that the back end has not answered yet."""

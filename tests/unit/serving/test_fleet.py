@@ -163,7 +163,7 @@ def _trial(harm: float, seed: int, rows: int = 400) -> int | None:
         for route, right in (("champion", 0.9), ("canary", 0.9 - harm)):
             record = line(f"{route}{k}", route, route)
             thumb = "up" if draw.random() < right else "down"
-            lines.append((record, (Feedback(request_id=record.request_id, at=record.at, thumb=thumb),)))  # type: ignore[arg-type]
+            lines.append((record, (Feedback(request_id=record.request_id, at=record.at, thumb=thumb),)))
     step = next((k for k in range(20, rows, 20) if trial(lines[: 2 * k], "canary", "champion").worse), None)
     return step
 

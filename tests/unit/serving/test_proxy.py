@@ -52,10 +52,10 @@ def test_answers_and_streams_go_through(client: openai.OpenAI, endpoint: FakeEnd
     assert sent["tools"] == [TOOL] and "structured_outputs" not in sent and "max_tokens" not in sent and sent["max_completion_tokens"] == 9
 
 
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [("429 for 3 s", 429), ("500", 502), ("503", 503), ("too long", 400), ("redirect", 502), ("no json", 502), ("cut", 502)],
-)
+FAULTS = {"429 for 3 s": 429, "500": 502, "503": 503, "too long": 400, "redirect": 502, "no json": 502, "cut": 502}
+
+
+@pytest.mark.parametrize(("fault", "status"), FAULTS.items())
 def test_faults_are_told(client: openai.OpenAI, endpoint: FakeEndpoint, fault: str, status: int) -> None:
     endpoint.always(fault)
     with pytest.raises(openai.APIStatusError) as caught:
@@ -69,7 +69,10 @@ def test_a_key_that_is_refused_and_a_dead_engine_are_no_fault_of_the_client(gate
     import asyncio
 
     async def healthy(key: str, url: str) -> bool:
-        return await ProxyBackend(url, MODEL, key).healthy()
+        backend = ProxyBackend(url, MODEL, key)
+        found = await backend.healthy()
+        await asyncio.to_thread(backend.close)
+        return found
 
     assert asyncio.run(healthy(KEY, endpoint.url)) and not asyncio.run(healthy("other", endpoint.url))
     assert not asyncio.run(healthy(KEY, "http://127.0.0.1:9/v1"))
