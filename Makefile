@@ -45,11 +45,14 @@ check: lint types
 browser: install
 	-PYTHON=$(BIN)/python scripts/install_browser.sh
 
+# Two processes, one thread each, a file's tests in one of them; PARALLEL= runs them one after the other.
+PARALLEL ?= -n logical --maxprocesses 2 --dist loadfile
+
 test: install browser
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-all: install browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 docs: install
 	$(BIN)/python -m pytest tests/architecture/test_docs_commands.py

@@ -137,8 +137,8 @@ def _alive(runner: dict[str, Any] | None) -> bool:
     if runner is None:
         return True  # it is being started
     try:
-        process = psutil.Process(runner["pid"])
-        return bool(process.create_time() == runner["made"] and process.status() != psutil.STATUS_ZOMBIE)
+        found = psutil.Process(runner["pid"])
+        return bool(found.create_time() == runner["made"] and found.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -13,7 +13,7 @@ import pytest
 
 from provetune.jobs import Jobs
 from provetune.serving.bridge import Bridge
-from provetune.workflow.serve import _JobModels
+from provetune.serving.job_models import JobModels
 from tests.flows.conftest import ticket_rows
 from tests.gateways import Running, gateway_over, running, served_from
 
@@ -24,7 +24,7 @@ DEADLINE_S = 400
 def gateway(base_folder: Path, tmp_path: Path) -> Iterator[Running]:
     bridge = Bridge(tmp_path / "bridge", {"tiny": str(base_folder)})
     made = gateway_over(served_from(base_folder, "v1"))
-    made.find_model = _JobModels(bridge).find
+    made.find_model = JobModels(bridge).find
     with running(made, bridge) as found:
         yield found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from provetune.cli.verbs import app
 from provetune.errors import SpecError
 
 if TYPE_CHECKING:
-    from provetune.serving.loading import Endpoint
+    from provetune.workflow.serve import Endpoint
 
 keys = typer.Typer(name="keys", help="Keys of the gateway's clients: made, listed, revoked.", no_args_is_help=True)
 app.add_typer(keys)
@@ -55,23 +56,15 @@ def serve(
 
     Answers are those that were proven: the same template, prompt and decoding. A log of redacted requests is kept for `watch`.
     """
-    from provetune.workflow.serve import ServeWish, gateway_settings, open_gateway, run_gateway
+    from provetune.workflow.serve import gateway_settings, open_gateway, run_gateway, wish_of
 
     session = ctx.ensure_object(Session)
     if canary is not None and run is None:
         raise typer.BadParameter("it stands beside --run; releases get their roles with `provetune registry`", param_hint="--canary")
     settings = gateway_settings(tuple(allowed_host or ()), tuple(allowed_origin or ()), most_open, sampling)
-    wish = ServeWish(
-        session.folder,
-        run,
-        None if canary is None else (canary, share),
-        _endpoint(endpoint, endpoint_model, endpoint_key_from),
-        settings,
-        host,
-        log=not no_log,
-        jobs=jobs,
-        bases=_bases(base or []),
-    )
+    beside = None if canary is None else (canary, share)
+    named = wish_of(session.folder, run, beside, _endpoint(endpoint, endpoint_model, endpoint_key_from))
+    wish = replace(named, settings=settings, host=host, log=not no_log, jobs=jobs, bases=_bases(base or []))
     opened = open_gateway(wish)
     if opened.outcome != "ship":
         session.warn(f"the decision on this model is {opened.outcome.upper()}, not SHIP; it is served because you asked for it")

@@ -176,19 +176,19 @@ class Answering:
             user="" if gateway.salt is None else gateway.salt.hashed(_user(self.asked)),
             key=self.caller.id,
             answers=self.answers,
-            tags=dict(getattr(self.asked, "metadata", None) or {}),
+            tags=dict(self.asked.metadata or {}),
             sampling_rate=max(rate, 1e-9),
         )
 
 
 def _user(asked: ChatAsked | CompletionAsked) -> str:
-    return asked.user or getattr(asked, "safety_identifier", None) or ""
+    return asked.user or asked.safety_identifier or ""
 
 
 def _valid(candidate: Candidate, asked: ChatAsked | CompletionAsked, text: str) -> bool | None:
     """Whether a completion keeps to the form that the candidate was measured with; None where it has none, or another was asked for."""
     own = candidate.generation
-    if getattr(asked, "response_format", None) is not None or not isinstance(asked, ChatAsked):
+    if not isinstance(asked, ChatAsked) or asked.response_format is not None:
         return None
     if own.choices:
         return text in own.choices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,7 +101,8 @@ def settings_of(job: Job, seed: int) -> GenerationSettings:
         changes = {"choices": (), "scored": False, "calibration": "none", "json_schema": None}
     if limit is not None:
         changes["max_new_tokens"] = limit
-    changes |= {name: value for name in ("temperature", "top_p") if (value := getattr(asked, name)) is not None}
+    changes |= {} if asked.temperature is None else {"temperature": asked.temperature}
+    changes |= {} if asked.top_p is None else {"top_p": asked.top_p}
     if changes.get("temperature", own.temperature) > 0:
         changes["seed"] = abs(asked.seed) if asked.seed is not None else own.seed or seed
     wanted = own.model_copy(update=changes)
@@ -114,10 +115,11 @@ def settings_of(job: Job, seed: int) -> GenerationSettings:
     return wanted
 
 
-def refuse_tools(asked: ChatAsked | CompletionAsked, names: Sequence[str] = ("tools", "tool_choice")) -> None:
+def refuse_tools(asked: ChatAsked | CompletionAsked) -> None:
     """Problem where a request brings tools."""
-    for name in names:
-        if getattr(asked, name, None) not in (None, [], "none"):
+    given = {"tools": asked.tools, "tool_choice": asked.tool_choice} if isinstance(asked, ChatAsked) else {}
+    for name, value in given.items():
+        if value not in (None, [], "none"):
             raise invalid(
                 f"{name}: this back end does not call tools; put the gateway in front of one that does (`provetune serve --endpoint URL`)",
                 name,

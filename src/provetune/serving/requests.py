@@ -110,6 +110,8 @@ class Sampling(Asked):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = Field(default=None, max_length=512)
+    safety_identifier: str | None = Field(default=None, max_length=512)
+    metadata: Annotated[dict[Annotated[str, StringConstraints(max_length=64)], Tag], Field(max_length=16)] | None = None
     presence_penalty: Literal[0] | None = None
     frequency_penalty: Literal[0] | None = None
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
@@ -131,9 +133,7 @@ class ChatAsked(Sampling):
     tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    metadata: Annotated[dict[Annotated[str, StringConstraints(max_length=64)], Tag], Field(max_length=16)] | None = None
     store: bool | None = None
-    safety_identifier: str | None = Field(default=None, max_length=512)
     service_tier: Literal["auto", "default"] | None = None
     modalities: list[Literal["text"]] | None = None
 

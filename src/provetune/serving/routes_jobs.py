@@ -72,8 +72,10 @@ class JobRoutes:
                 return await asyncio.to_thread(self._kept, file)
         except TimeoutError:
             raise Problem(408, f"the upload took longer than {UPLOAD_S:g} s", headers={"connection": "close"}) from None
-        except (HTTPException, MultipartParseError, AssertionError, UnicodeDecodeError) as error:
-            raise invalid(f"the body is no multipart form ({getattr(error, 'detail', None) or error})") from None
+        except HTTPException as error:
+            raise invalid(f"the body is no multipart form ({error.detail})") from None
+        except (MultipartParseError, AssertionError, UnicodeDecodeError) as error:
+            raise invalid(f"the body is no multipart form ({error})") from None
 
     def _kept(self, file: UploadFile) -> dict[str, Any]:
         self.bridge.folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -72,9 +73,10 @@ async def told(request: Request, error: Exception) -> Response:
 
 async def no_such_route(request: Request, error: Exception) -> Response:
     """An address or a method that is not served."""
-    status = getattr(error, "status_code", 404)
+    assert isinstance(error, HTTPException)
+    status = error.status_code
     words = "this address is not served; /openapi.json lists those that are" if status == 404 else f"{request.method} is not served here"
-    return Problem(status, words, headers=dict(getattr(error, "headers", None) or {})).response()
+    return Problem(status, words, headers=dict(error.headers or {})).response()
 
 
 async def broken(request: Request, error: Exception) -> Response:

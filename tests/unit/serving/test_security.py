@@ -209,8 +209,9 @@ def test_nothing_that_was_planted_reaches_the_disk(tiny_folder: Path, tmp_path: 
 
 
 def test_an_open_address_needs_a_key(tmp_path: Path) -> None:
+    from provetune.serving.source import Named
     from provetune.workflow.serve import ServeWish, open_gateway
 
     with pytest.raises(SpecError, match="keys create"):
-        open_gateway(ServeWish(tmp_path, host="0.0.0.0"))
+        open_gateway(ServeWish(Named(tmp_path), host="0.0.0.0"))
     assert replace(SETTINGS).hosts == ("localhost", "127.0.0.1", "[::1]")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from provetune.evaluation.learning_curve import Question, Sized, learning_curve, point_of, resampled_errors
 from provetune.records.curve import LearningCurve
 from provetune.records.evaluation import Evaluation
-from provetune.workflow.enough import Question, Sized, learning_curve, point_of, resampled_errors
 from tests.unit.records_by_hand import LABELS, examples_of, measured
 
 ROWS = 1000

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
+from provetune.planning.budget import budget_left, budget_limit, search_seconds
 from provetune.records.candidate import ModelRef, Plan, PlanOption
-from provetune.spec.model import BudgetSpec
+from provetune.spec import BudgetSpec, ProjectSpec
 from provetune.stats.estimate import Estimate
-from provetune.workflow.tuned import budget_limit
 
 
 def known(value: float) -> Estimate:
@@ -54,3 +54,19 @@ def plan_at(usd_per_hour: float) -> Plan:
 def test_the_tighter_limit_counts_and_is_shared(budget: dict[str, float], usd_per_hour: float, seconds: float, words: str) -> None:
     found, said = budget_limit(BudgetSpec.model_validate(budget), plan_at(usd_per_hour), "lora", 2)
     assert found == pytest.approx(seconds) and said == words
+
+
+@pytest.mark.parametrize("trials", [0, 8])
+@pytest.mark.parametrize(("budget", "seconds"), [({"max_hours": 3.0}, 3 * 3600), ({"max_usd": 5.0}, 2.5 * 3600)])
+def test_searches_and_trainings_of_two_methods_take_the_budget_together(trials: int, budget: dict[str, float], seconds: float) -> None:
+    spec = ProjectSpec.model_validate(
+        {"version": 1, "name": "n", "data": "rows.jsonl", "task": {"type": "generate"}, "budget": budget, "search": {"trials": trials}}
+    )
+    plan = plan_at(2.0)
+    plan = plan.model_copy(
+        update={"chosen": ("lora", "full"), "options": (*plan.options, plan.options[0].model_copy(update={"method": "full"}))}
+    )
+    searches = sum(search_seconds(spec, plan, method) for method in plan.chosen) if trials else 0.0
+    trainings = sum(budget_left(spec, plan, method, 2)[0] for method in plan.chosen)
+    assert searches + trainings == pytest.approx(seconds)
+    assert (searches > 0) == (trials > 0)

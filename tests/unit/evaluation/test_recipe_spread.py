@@ -1,4 +1,4 @@
-"""Separate claims, the discordance of two prompts, seeds and folds, from evaluations as a run makes them."""
+"""Seeds and folds, from evaluations as a run makes them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from provetune.errors import EvidenceError
-from provetune.evaluation import compare, confidence_at, discordance, over_folds, over_seeds, separate_claims
+from provetune.evaluation import compare, over_folds, over_seeds
 from provetune.records.evaluation import Evaluation
-from provetune.stats.multiple import holm
 from tests.unit.records_by_hand import examples_of, measured
 from tests.unit.stats.known import known
 
@@ -19,22 +18,6 @@ RIGHT = [row.target for row in ROWS]
 def right_on(name: str, share: float, seed: int = 0) -> Evaluation:
     hit = np.random.default_rng(seed).random(len(ROWS)) < share
     return measured(name, [text if ok else "?" for text, ok in zip(RIGHT, hit, strict=True)], ROWS)[0]
-
-
-def test_claims_one_by_one_are_wider_and_adjusted_together() -> None:
-    ours, others = right_on("tuned", 0.95), [right_on(f"prompt {k}", 0.6 + 0.1 * k, k + 1) for k in range(3)]
-    found = separate_claims(ours, others, "accuracy", 0.95)
-    alone = [compare(ours, other, "accuracy", 0.95) for other in others]
-    assert [one.adjusted_p for one in found] == pytest.approx(holm([one.p_value or 0.0 for one in alone]))
-    assert [one.comparison for one in found] == [compare(ours, other, "accuracy", confidence_at(0.95, 3)) for other in others]
-    unmeasured = measured("endpoint", [None] * len(ROWS), ROWS)[0]
-    assert separate_claims(ours, [unmeasured], "accuracy", 0.95)[0].adjusted_p is None
-
-
-def test_discordance_of_two_prompts() -> None:
-    first = measured("a", [text if k % 4 else "?" for k, text in enumerate(RIGHT)], ROWS)[0]
-    second = measured("b", [text if k % 5 else "?" for k, text in enumerate(RIGHT)], ROWS)[0]
-    assert known(discordance(first, second, "accuracy"))[0] == pytest.approx((15 + 12 - 2 * 3) / 60)
 
 
 def test_several_seeds_stand_beside_the_artefact() -> None:

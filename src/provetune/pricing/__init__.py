@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
@@ -99,6 +101,19 @@ PRICES = load_prices()
 """The packaged table."""
 
 
+def cache_file() -> Path:
+    """Where renewed prices are kept, in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "provetune" / "prices.csv"
+
+
+def current_prices() -> tuple[Price, ...]:
+    """The renewed prices where there are any, else the packaged ones. A damaged cache is as none."""
+    try:
+        return load_prices(cache_file()) if cache_file().is_file() else PRICES
+    except DataError:
+        return PRICES
+
+
 def cheapest(mem_gib: float, prices: Sequence[Price] = PRICES) -> list[Price]:
     """Instances of which ONE GPU holds `mem_gib`, cheapest whole instance first.
 
@@ -124,6 +139,38 @@ def as_of(prices: Sequence[Price]) -> str:
     undated = len(rented) - len(dates)
     span = "date unknown" if not dates else dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return f"{span} ({undated} of {len(rented)} prices without a date)" if undated and dates else span
+
+
+STALE_DAYS = 60
+
+
+def is_stale(price: Price, today: date) -> bool:
+    """Whether a price is older than 60 days, or of no known day."""
+    found = _day(price.as_of)
+    return price.tier != LOCAL.tier and (found is None or (today - found).days > STALE_DAYS)
+
+
+def staleness(prices: Sequence[Price], today: date) -> str:
+    """A warning where prices are old or of unknown date; empty where all are fresh.
+
+    >>> staleness([LOCAL], date(2026, 11, 1))
+    ''
+    """
+    old = [price for price in prices if is_stale(price, today)]
+    if not old:
+        return ""
+    undated = sum(_day(price.as_of) is None for price in old)
+    return (
+        f"{len(old)} of {len(prices)} prices are stale: {undated} without a date, {len(old) - undated} older than {STALE_DAYS} days; "
+        "renew them with `provetune plan --refresh-prices`"
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
