@@ -67,14 +67,15 @@ def test_plan_of_a_project_counts_its_own_rows(tmp_path: Path, capsys: pytest.Ca
     words = ["where is my parcel", "please refund this order now", "I cannot log in"]
     rows = [
         {"messages": [{"role": "user", "content": words[k % 3] + " " * (k % 2) + str(k)}, {"role": "assistant", "content": "ok"}]}
-        for k in range(60)
+        for k in range(400)
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "provetune.yaml").write_text("version: 1\nname: n\ndata: rows.jsonl\nbase: starter\ntask: generate\n")
     assert main(["-C", str(tmp_path), "plan", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["lengths_from"] == "tokens of your rows under the base's own tokenizer and template"
-    assert (found["train_rows"], found["test_rows"], found["context_length"]) == (18, 30, 1024)
+    assert found["recommendation"].startswith("Tune with LoRA on this machine") and "no rent" in found["recommendation"]
+    assert (found["train_rows"], found["test_rows"], found["context_length"]) == (160, 200, 1024)
 
     from provetune.chat import encode_training
     from provetune.models.locate import STARTER
@@ -84,5 +85,5 @@ def test_plan_of_a_project_counts_its_own_rows(tmp_path: Path, capsys: pytest.Ca
     tokenizer = FolderTokenizer(STARTER)
     lengths = [len(encode_training([Message(**m) for m in row["messages"]], tokenizer)) for row in rows]
     assert abs(found["longest_row"] - max(lengths)) <= 1
-    assert found["tokens_per_epoch"] == pytest.approx(18 * sum(lengths) / 60, rel=0.1)
+    assert found["tokens_per_epoch"] == pytest.approx(160 * sum(lengths) / 400, rel=0.1)
     assert not list(tmp_path.glob("runs/*")) and not (tmp_path / "split.lock").exists()

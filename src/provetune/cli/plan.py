@@ -112,7 +112,7 @@ def plan_lines(found: CostPlan, run: str) -> list[Line]:
     shown = [one for one in found.options if one.gpu == HERE or (one.fits != "does not fit" and (one.rents or not _offered(found)))]
     rows = aligned([head, *map(_cells, shown)])
     lines += [(rows[0], "bold"), *((row, FITS_STYLES[one.fits]) for row, one in zip(rows[1:], shown, strict=True))]
-    notes = dict.fromkeys((one.gpu, one.note) for one in shown if one.note and one.gpu != HERE)
+    notes = dict.fromkeys((one.gpu, one.note) for one in shown if one.note)
     lines += [(f"{name}: {note}", "yellow") for name, note in notes]
     lines += [(text, "") for text in _not_shown(found)]
     lines += [("", ""), *((text, "yellow") for text in found.warnings)]
@@ -149,7 +149,7 @@ def _cells(one: GpuOption) -> tuple[str, ...]:
         else f"{offer.cost_usd.value:,.2f} [{offer.cost_usd.low:,.2f}, {offer.cost_usd.high:,.2f}]"
     )
     prompting = one.method == "prompting only"
-    hours = "-" if prompting else "unknown" if one.duration_h.value is None else amount_text(one.duration_h)
+    hours = "-" if prompting else "unknown" if one.duration_h.value is None else amount_text(one.duration_h, 3)
     return (
         one.method + (" (checkpointing)" if one.checkpointing else ""),
         one.gpu if one.gpus == 1 else f"{one.gpus} x {one.gpu}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,7 +17,7 @@ from provetune.planning.memory import gpu_memory, own_job, training_memory
 from provetune.planning.recommend import recommend
 from provetune.planning.rent import rents
 from provetune.planning.request import PlanRequest
-from provetune.planning.time import besides_hours, flops_per_token, training_hours
+from provetune.planning.time import besides_hours, flops_per_token, guessed_hours, training_hours
 from provetune.pricing import Price, as_of, staleness
 from provetune.records.candidate import Method
 from provetune.records.planning import CostPlan, GpuOption
@@ -146,7 +147,8 @@ def _here(question: Question, method: Method, values: Hyperparameters) -> GpuOpt
     request = question.request
     longest, batch = _largest(request, values)
     memory, p90 = training_memory(request, method, longest=longest, batch_size=batch)
-    hours = training_hours(_flops(request, method, values, checkpointing=False), request.hardware.flops_per_s)
+    flops, speed = _flops(request, method, values, checkpointing=False), request.hardware.flops_per_s
+    hours = guessed_hours(flops, os.cpu_count() or 1) if speed is None else training_hours(flops, speed)
     return GpuOption(
         method=method,
         gpu=HERE,
@@ -158,7 +160,7 @@ def _here(question: Question, method: Method, values: Hyperparameters) -> GpuOpt
         duration_h=hours,
         besides_h=Estimate(None, None, None, 0, 0.9, "unknown: not measured on this machine"),
         rents=(),
-        note="" if hours.value is not None else "hours are unknown until its speed was measured",
+        note="" if speed is not None else "hours are a guess until its speed is measured: --probe",
     )
 
 

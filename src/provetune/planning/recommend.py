@@ -29,7 +29,7 @@ def recommend(options: Sequence[GpuOption], request: PlanRequest, gain: float | 
         best = min(quick, key=lambda one: (one.method == "qlora", one.duration_h.value or 0.0))
         return _sentence(
             best, None
-        ), f"{NAMES[best.method]} fits here and takes at most {best.duration_h.high:.2g} h, so nothing need be rented"
+        ), f"{NAMES[best.method]} fits here and takes at most about {_time(best.duration_h.high)}, so nothing need be rented"
     rented = {name: one for name in NAMES if (one := _cheapest([o for o in options if o.method == name])) is not None}
     if not rented:
         return _nothing(options)
@@ -84,7 +84,7 @@ def _where(option: GpuOption) -> str:
 
 def _sentence(option: GpuOption, offer: Rent | None) -> str:
     hours = option.duration_h
-    took = "" if hours.value is None else f", {hours.value:.2g} h [{hours.low:.2g}, {hours.high:.2g}] of training"
+    took = "" if hours.value is None else f", {_time(hours.value)} of training [{_time(hours.low)}, {_time(hours.high)}]"
     text = f"Tune with {NAMES[option.method]} on {_where(option)}"
     if offer is None:
         return f"{text}{took}, no rent."
@@ -93,6 +93,15 @@ def _sentence(option: GpuOption, offer: Rent | None) -> str:
         f"{text} ({offer.provider}, {offer.usd_per_hour:.2f} $/h, {dated}){took}, "
         f"about {_money(cost.value)} [{_money(cost.low)}, {_money(cost.high)}] in all."
     )
+
+
+def _time(hours: float | None) -> str:
+    """Minutes below an hour.
+
+    >>> _time(0.001), _time(0.5), _time(2.55)
+    ('1 min', '30 min', '2.5 h')
+    """
+    return "unknown" if hours is None else f"{max(1, round(60 * hours))} min" if hours < 1 else f"{hours:.1f} h"
 
 
 def _money(usd: float | None) -> str:

@@ -41,6 +41,17 @@ def training_hours(flops: float, flops_per_s: float | None) -> Estimate:
     return Estimate(middle, fast, slow, 0, 0.9, text)
 
 
+CORE_FLOPS_PER_S = (1e10, 5e10, 2e11)
+"""Of one processor core where nothing was measured: an old laptop's, a usual one, one with 16-bit products (94 to 446e9 were measured)."""
+
+
+def guessed_hours(flops: float, cores: int) -> Estimate:
+    """Hours for `flops` operations on processor cores whose speed was not measured: a wide guess, which a probe replaces."""
+    pairs = zip(CORE_FLOPS_PER_S, UTILISATION, strict=True)
+    slow, middle, fast = (flops / (cores * speed * share) / 3600 for speed, share in pairs)
+    return Estimate(middle, fast, slow, 0, 0.9, f"guessed for {cores} cores of unknown speed; a probe measures it")
+
+
 START_H = (0.03, 0.1, 0.3)
 """Hours until a rented machine runs: quick, usual, slow."""
 LOADED_BYTES_PER_S = (1e9, 2e8, 5e7)
