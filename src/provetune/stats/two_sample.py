@@ -16,62 +16,61 @@ from provetune.stats.multiple import holm
 
 Floats = NDArray[np.float64]
 _WAVES = 4
-_DRAWN = 256
-"""Permutations whose sums are held in memory at a time."""
+ENOUGH = 20
+"""Permutations at or above the observed value after which no more are drawn."""
+_FEW, _DRAWN = 64, 256
+"""Permutations whose sums are held in memory at a time: first, then."""
 
 
-def permuted_labels(first: int, second: int, permutations: int, seed: int) -> NDArray[np.float32]:
-    """Which rows count as the first sample, shape (1 + permutations, first + second): the true labels, then random ones.
-
-    Raises ValueError unless both samples have 2 rows or more and there is a permutation.
-
-    >>> permuted_labels(2, 3, 1, 0)[0].tolist()
-    [1.0, 1.0, 0.0, 0.0, 0.0]
-    """
-    if min(first, second) < 2 or permutations < 1:
-        raise ValueError(f"found samples of {first} and {second} rows and {permutations} permutations, wanted 2 rows each and 1 or more")
-    labels = np.zeros((1 + permutations, first + second), dtype=np.float32)
-    labels[:, :first] = 1
-    random = np.random.default_rng(seed)
-    for row in labels[1:]:
-        random.shuffle(row)
-    return labels
-
-
-def mmd(features: Any, labels: NDArray[np.float32]) -> tuple[float, float]:
+def mmd(features: Any, first: int, permutations: int = 1999, seed: int = 0) -> tuple[float, float]:
     """Unbiased squared maximum mean discrepancy of two samples under a linear kernel, and its permutation p-value.
 
-    `features` [rows, columns], dense or sparse, must be made without looking at who belongs to which sample; then
-    p = (1 + #{permuted >= observed}) / (1 + permutations) is exact at any size. `labels` are those of `permuted_labels`.
-    All permutations take one matrix product: with S the sum of the first sample's rows, T that of all, q the squared lengths,
+    `features` [rows, columns], dense or sparse, hold the `first` rows of the first sample, then those of the second; they must be made
+    without looking at who belongs to which. Then the p-value is exact at any size: (1 + #{permuted >= observed}) / (1 + permutations),
+    or, as soon as `ENOUGH` permutations reach the observed value, `ENOUGH` over the number drawn so far (Besag and Clifford 1991).
+    Many permutations take one matrix product: with S the sum of the first sample's rows, T that of all, q the squared lengths,
     MMD^2 = (|S|^2 - q1) / (n (n - 1)) + (|T - S|^2 - q2) / (m (m - 1)) - 2 S (T - S) / (n m).
-    Source: Gretton et al., "A kernel two-sample test", JMLR 2012.
+    Source: Gretton et al., "A kernel two-sample test", JMLR 2012. Raises ValueError unless both samples have 2 rows or more.
 
     >>> rows = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]])
-    >>> value, p = mmd(rows, permuted_labels(3, 3, 999, 0))
-    >>> round(value, 2), p < 0.15  # 2 of the 20 ways to label them are as far apart
+    >>> value, p = mmd(rows, 3)
+    >>> round(value, 2), 0.05 < p < 0.15  # 2 of the 20 ways to label them are as far apart
     (24.99, True)
     """
-    first = int(labels[0].sum())
-    second = labels.shape[1] - first
-    squares = np.asarray(features.multiply(features).sum(axis=1) if hasattr(features, "multiply") else (features**2).sum(axis=1))
-    squares = squares.ravel().astype(np.float64)
+    second = features.shape[0] - first
+    if min(first, second) < 2:
+        raise ValueError(f"found samples of {first} and {second} rows, wanted 2 or more each")
+    squared = features.multiply(features) if hasattr(features, "multiply") else features**2
+    squares = np.asarray(squared.sum(axis=1), dtype=np.float64).ravel()
     total = np.asarray(features.sum(axis=0), dtype=np.float64).ravel()
-    found = np.empty(len(labels))
     turned = features.T
-    for low in range(0, len(labels), _DRAWN):
-        part = labels[low : low + _DRAWN].T
-        sums = np.asarray(turned @ part, dtype=np.float64)
-        lengths = (sums**2).sum(axis=0)
-        along = total @ sums
-        own = squares @ part
+
+    def values(labels: NDArray[np.float32]) -> Floats:
+        sums = np.asarray(turned @ labels, dtype=np.float64)
+        lengths, along, own = (sums**2).sum(axis=0), total @ sums, squares @ labels
         others = total @ total - 2 * along + lengths - (squares.sum() - own)
-        found[low : low + _DRAWN] = (
-            (lengths - own) / (first * (first - 1)) + others / (second * (second - 1)) - 2 * (along - lengths) / (first * second)
-        )
+        spread = (lengths - own) / (first * (first - 1)) + others / (second * (second - 1))
+        return np.asarray(spread - 2 * (along - lengths) / (first * second))
+
+    truth = np.zeros((first + second, 1), dtype=np.float32)
+    truth[:first] = 1
+    observed = float(values(truth)[0])
     # the same split drawn again differs by rounding only, and counts as equal
-    slack = 1e-6 * max(float(np.abs(found).max()), 1e-12)
-    return float(found[0]), float(np.count_nonzero(found >= found[0] - slack)) / len(found)
+    threshold = observed - 1e-6 * max(abs(observed), 2 * float(squares.mean()) / min(first, second))
+    return observed, _besag_clifford(values, threshold, truth, permutations, seed)
+
+
+def _besag_clifford(values: Any, threshold: float, truth: NDArray[np.float32], permutations: int, seed: int) -> float:
+    random = np.random.default_rng(seed)
+    reached, drawn = 0, 0
+    while drawn < permutations:
+        labels = random.permuted(np.repeat(truth, min(_FEW if drawn == 0 else _DRAWN, permutations - drawn), axis=1), axis=0)
+        high = values(labels) >= threshold
+        if reached + high.sum() >= ENOUGH:
+            last = int(np.flatnonzero(high)[ENOUGH - reached - 1])
+            return ENOUGH / (drawn + last + 1)
+        reached, drawn = reached + int(high.sum()), drawn + labels.shape[1]
+    return (1 + reached) / (1 + drawn)
 
 
 def rank_features(values: Sequence[float]) -> Floats:
@@ -136,7 +135,15 @@ def auc(first: NDArray[Any], second: NDArray[Any], confidence: float = 0.95) -> 
     if min(n, m) == 0:
         return Estimate(None, None, None, n + m, confidence, "Hanley-McNeil")
     ranks = rankdata(np.concatenate([first, second]))
-    value = float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
+    return auc_interval(float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m)), n, m, confidence)
+
+
+def auc_interval(value: float, n: int, m: int, confidence: float = 0.95) -> Estimate:
+    """An area under the curve of n and m rows with Hanley and McNeil's interval (1982).
+
+    >>> str(auc_interval(0.7, 50, 50))
+    '0.700 [0.598, 0.802], n=100'
+    """
     # a perfect order has no variance of its own: one pair more counts as turned over
     inner = min(max(value, 1 / (n * m + 1)), 1 - 1 / (n * m + 1))
     q1, q2 = inner / (2 - inner), 2 * inner**2 / (1 + inner)
