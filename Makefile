@@ -26,7 +26,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(shell grep '^torch==' constraints.txt) -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,studio,qlora,search,preference]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,serve,otel,studio,qlora,search,preference,ship]"
 	touch $@
 
 demo: install
@@ -45,11 +45,14 @@ check: lint types
 browser: install
 	-PYTHON=$(BIN)/python scripts/install_browser.sh
 
+# Two processes, one thread each, a file's tests in one of them; PARALLEL= runs them one after the other.
+PARALLEL ?= -n logical --maxprocesses 2 --dist loadfile
+
 test: install browser
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-all: install browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 docs: install
 	$(BIN)/python -m pytest tests/architecture/test_docs_commands.py

@@ -22,7 +22,7 @@ import provetune
 from provetune.chat import TokenRow, encode_training
 from provetune.engine.pull import Pull
 from provetune.evaluation.memorisation import make_canaries
-from provetune.evaluation.remedies import choose, on_the_front, selecting, skill_losses
+from provetune.evaluation.remedies import choose, selecting, skill_losses
 from provetune.evaluation.retention import Terms, compare_skills, drift, overall, score_suite, write_texts
 from provetune.models.locate import STARTER
 from provetune.models.pair import ModelPair
@@ -247,7 +247,9 @@ def main() -> None:
     taken = chosen(rows)
     print(line(replace(taken, name=f"**auto** ({taken.name})")))
     pairs = [(one.gain.value or 0.0, one.kept.value if one.kept and one.kept.value is not None else -1.0) for one in rows]
-    print(f"on the front of gain and skills kept: {'yes' if on_the_front(pairs, rows.index(taken)) else 'no'}")
+    gain, kept = pairs[rows.index(taken)]
+    beaten = any(a >= gain and b >= kept and (a, b) != (gain, kept) for a, b in pairs)
+    print(f"on the front of gain and skills kept: {'no' if beaten else 'yes'}")
 
 
 if __name__ == "__main__":

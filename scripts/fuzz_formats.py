@@ -34,12 +34,12 @@ import pyarrow.parquet as pq
 
 from provetune.errors import ProvetuneError
 from provetune.formats import WRITERS, Notes
+from provetune.formats.columns import choose_columns, choose_part
 from provetune.formats.delimited import head_of, sniff_delimiter
 from provetune.formats.row import single_turn
-from provetune.load import load, read_rows
+from provetune.load import choose_task, load, read_rows
 from provetune.records.data import Example, Message, ToolCall
 from provetune.spec import ColumnsSpec, DataSpec, TaskSpec
-from provetune.workflow.start import choose_columns, choose_part, choose_task
 
 SECONDS = 10
 ROWS = 14

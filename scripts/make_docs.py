@@ -4,7 +4,8 @@
 
 The table of docs/project-file.md takes keys, values and defaults from the models of the project file; the last column is
 written by hand and kept. Every block of docs/cli.md below a line `<!-- help: VERB -->` becomes the help text of that verb;
-a verb without such a line is added at the end. Tests compare both pages with what this script would write.
+a verb without such a line is added at the end. The table of licences in docs/bases.md comes from the package's own.
+Tests compare the pages with what this script would write.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from typer.testing import CliRunner
 
 from provetune.spec import ProjectSpec
 from provetune.spec.metrics import MetricName
-from provetune.spec.model import AVAILABLE_VALUES
 from provetune.spec.parts import NOT_YET, SpecPart
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-KEYS_PAGE, CLI_PAGE = DOCS / "project-file.md", DOCS / "cli.md"
+KEYS_PAGE, CLI_PAGE, BASES_PAGE = DOCS / "project-file.md", DOCS / "cli.md", DOCS / "bases.md"
 TABLE_HEAD = "| key | values | default | meaning |\n|---|---|---|---|\n"
 TABLE = re.compile(re.escape(TABLE_HEAD) + r"(?:\|.*\n)*")
 ROW = re.compile(r"^\| `(?P<key>[^`]+)` \|.*\| (?P<meaning>[^|]*) \|$", re.MULTILINE)
 HELP = re.compile(r"<!-- help: (?P<verb>[\w-]+) -->\n```text\n.*?```\n", re.DOTALL)
 """Keys that are refused without `endpoint`, which is not available yet."""
+LICENCES_HEAD = "| licence | commercial use | what it asks | text of |\n|---|---|---|---|\n"
+LICENCES = re.compile(re.escape(LICENCES_HEAD) + r"(?:\|.*\n)*")
 WIDTH = "100"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -47,21 +49,19 @@ class Key:
     default: str
 
 
-def available_keys(part: type[SpecPart] = ProjectSpec, shown: str = "", section: str = "") -> Iterator[Key]:
+def available_keys(part: type[SpecPart] = ProjectSpec, shown: str = "") -> Iterator[Key]:
     """Every leaf key of the project file that is not marked as not available, in the order of the models."""
     properties = part.model_json_schema()["properties"]
     for name, field in part.model_fields.items():
         key = field.alias or name
-        path, keys = shown + key, section + key
         inner, many = _part_in(field.annotation)
         if NOT_YET in field.metadata:
             continue
         if inner is not None:
-            yield from available_keys(inner, f"{path}{'[]' if many else ''}.", f"{keys}.")
+            yield from available_keys(inner, f"{shown}{key}{'[]' if many else ''}.")
             continue
-        allowed = AVAILABLE_VALUES.get(keys)
-        values = _choices(allowed) if allowed else values_text(properties[key])
-        yield Key(path, values, "required" if field.is_required() else _default(field.get_default(call_default_factory=True)))
+        default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True))
+        yield Key(shown + key, values_text(properties[key]), default)
 
 
 def _part_in(annotation: Any) -> tuple[type[SpecPart] | None, bool]:
@@ -156,9 +156,25 @@ def _help_block(verb: str, text: str) -> str:
     return f"<!-- help: {verb} -->\n```text\n{text}\n```\n"
 
 
+def with_licences(page: str) -> str:
+    """The page with its table of licences made again."""
+    from provetune.planning.licences import licence_table
+    from provetune.records.bases import obligations_of
+
+    rows = []
+    for one in licence_table().values():
+        asks = "; ".join(obligations_of(one)) or "nothing"
+        note = f" ({one.note})" if one.note else ""
+        rows.append(f"| `{one.id}` | {one.commercial} | {asks}{note} | [{one.version}]({one.source_url}) |\n")
+    made, count = LICENCES.subn(lambda _: LICENCES_HEAD + "".join(rows), page)
+    if count != 1:
+        raise ValueError(f"found {count} tables of licences, wanted one that begins with {LICENCES_HEAD.splitlines()[0]!r}")
+    return made
+
+
 def main() -> int:
-    """Rewrite both pages; the exit code is 0."""
-    for page, made_again in ((KEYS_PAGE, with_table), (CLI_PAGE, with_help)):
+    """Rewrite the pages; the exit code is 0."""
+    for page, made_again in ((KEYS_PAGE, with_table), (CLI_PAGE, with_help), (BASES_PAGE, with_licences)):
         before = page.read_text(encoding="utf-8")
         after = made_again(before)
         if after != before:

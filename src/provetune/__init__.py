@@ -33,35 +33,11 @@ _HOME = {
     "load_spec": "provetune.spec.text",
     "measure": "provetune.scoring",
     "open_project": "provetune.workflow.project",
-    "recompute": "provetune.workflow.prove",
+    "recompute": "provetune.workflow.decided",
     "run_project": "provetune.workflow.run",
 }
 
-__all__ = [
-    "Candidate",
-    "Comparison",
-    "Decision",
-    "Estimate",
-    "Evaluation",
-    "Evidence",
-    "Example",
-    "GenerationSettings",
-    "METRICS",
-    "Message",
-    "Metric",
-    "ProjectSpec",
-    "Prompt",
-    "ProvetuneError",
-    "ScriptedGenerator",
-    "Yardstick",
-    "audit_project",
-    "compare",
-    "load_spec",
-    "measure",
-    "open_project",
-    "recompute",
-    "run_project",
-]
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,12 @@ from typing import Literal
 from provetune.chat import tools_of, with_tools
 from provetune.errors import DataError, SpecError
 from provetune.formats import READERS, Notes, RawRow, detect
+from provetune.formats.columns import Ask
 from provetune.formats.row import example_of
 from provetune.formats.text import did_you_mean, quoted
 from provetune.records.data import Example, Message
 from provetune.spec import ColumnsSpec, DataSpec, TaskSpec
+from provetune.spec.model import TaskType
 
 FEWEST_EXAMPLES = 10
 """Below this nothing can be learned and proven; the smallest file that OpenAI's fine-tuning took, too."""
@@ -131,3 +133,24 @@ def _is_json_object(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
+
+
+_SHORT_WORDS = 6
+_UNSURE = (0.2, 0.6)
+"""Shares of distinct short targets between which a file may be labels or free text."""
+
+
+def choose_task(rows: Sequence[RawRow], ask: Ask) -> TaskType:
+    """The task that the targets look like; asks where short targets repeat, but not often."""
+    guess: TaskType = guess_task(rows)
+    if guess == "extract":
+        return guess
+    if any(sum(message.role == "assistant" for message in row.messages) > 1 for row in rows):
+        return "classify" if guess == "classify" else "chat"
+    targets = [row.target.strip() for row in rows]
+    share = len(set(targets)) / len(targets)
+    if statistics.median(len(target.split()) for target in targets) <= _SHORT_WORDS and _UNSURE[0] < share < _UNSURE[1]:
+        choices: tuple[Literal["classify", "generate"], ...] = ("classify", "generate")
+        answer = ask(f"{len(set(targets))} different short targets in {len(rows)} rows: labels or free text?", choices, guess)
+        return next(choice for choice in choices if choice == answer)
+    return guess

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,10 +38,29 @@ def write_atomic(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)  # half a file would only take the space that is missing
 
 
+def need_writable(folder: Path) -> None:
+    """Raise FolderError where nothing can be written below the project folder."""
+    place = folder / ".provetune"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise FolderError(
+            f"{folder}: {error.strerror or error}; wanted a folder that can be written. "
+            "Change its permissions, or name another with `provetune -C DIR`"
+        ) from error
+
+
 def lines_of(path: Path) -> list[str]:
     """Lines of a JSONL file; only a line feed ends one (a text may hold U+2028 and the like, which `str.splitlines` cuts at)."""
     lines = path.read_text(encoding="utf-8").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def predicted_texts(file: Path) -> dict[str, str | None]:
+    """The completions of a file of predictions by example id; None where none came."""
+    return {p.example_id: p.text for p in (Prediction.model_validate_json(line) for line in lines_of(file))}
 
 
 def row_hash(example: Example) -> str:
@@ -79,8 +99,8 @@ class Store:
 
     # -- runs
 
-    def open_run(self, key: str) -> Path:
-        """Continue the run with this key, or begin one; `runs/latest` links to it. FolderError if not writable."""
+    def open_run(self, key: str, *, leads: bool = True) -> Path:
+        """Continue the run with this key, or begin one; `runs/latest` links to it where it `leads`. FolderError if not writable."""
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
             found = sorted(self.runs.glob(f"*-{key}"))
@@ -89,11 +109,11 @@ class Store:
             else:
                 run = self.runs / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{key}"
                 (run / "records").mkdir(parents=True)
-            latest = self.runs / "latest"
-            partial = self.runs / f".latest-{os.getpid()}"
-            partial.unlink(missing_ok=True)
-            partial.symlink_to(run.name)
-            partial.replace(latest)
+            if leads or not (self.runs / "latest").exists():
+                partial = self.runs / f".latest-{os.getpid()}"
+                partial.unlink(missing_ok=True)
+                partial.symlink_to(run.name)
+                partial.replace(self.runs / "latest")
         except OSError as error:
             raise FolderError(
                 f"{self.project}: {error.strerror or error}; wanted a folder that can be written. "
@@ -101,6 +121,14 @@ class Store:
             ) from error
         self.run = run
         return run
+
+    def decided_run(self) -> Path:
+        """The newest run that reached a decision, `runs/latest` first; FolderError where there is none."""
+        found = (self.runs / "latest", *sorted(self.runs.glob("[0-9]*-*"), reverse=True))
+        run = next((run for run in found if (run / "evidence.json").is_file()), None)
+        if run is None:
+            raise FolderError(f"{self.project}: found no run with a decision, wanted one; `provetune run` makes it")
+        return run.resolve()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -155,6 +183,12 @@ class Store:
         write_atomic(mine, record.to_json())
         self.event("finished", step=key.step, record=name)
         return record
+
+    def kept(self, step: str, kind: type[R], *, own: bool = True) -> list[R]:
+        """Every readable record of a step in all runs (`own`: of the current one, too), oldest first; `step` begins its name."""
+        files = sorted(self.runs.glob(f"*/records/{step}*.json"), key=lambda file: (file.stat().st_mtime, file.name))
+        found = [_read_record(file, kind) for file in files if own or file.parents[1] != self.run]
+        return [record for record in found if record is not None]
 
     # -- rows
 
@@ -246,6 +280,12 @@ def _read_record(file: Path, kind: type[R]) -> R | None:
         return kind.from_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, EvidenceError):
         return None
+
+
+def records_in(run: Path, kind: type[R]) -> list[R]:
+    """The records of a kind that a run folder holds, by file name; damaged ones are left out."""
+    found = (_read_record(file, kind) for file in sorted((run / "records").glob("*.json")))
+    return [record for record in found if record is not None]
 
 
 def _same(a: Opening, b: Opening) -> bool:

@@ -38,7 +38,7 @@ NOT_RUN = ("text", "python", "json", "jsonl", "yaml", "toml", "csv", "markdown",
 FENCE = re.compile(r"^\s*```(?P<tag>\S*)(?P<rest>.*)$")
 MARK = re.compile(r"^\s*<!--\s*(?P<name>slow|file):?\s*(?P<value>\S*)\s*-->\s*$")
 WANTED_EXIT = re.compile(r"\s+# exit (\d+)\s*$")
-SECONDS = 60
+SECONDS = 240  # against a hang: a command takes a few, on a busy machine a minute
 SECONDS_SLOW = 900
 
 

@@ -52,6 +52,13 @@ def test_the_table_loses_a_key_that_is_gone_and_keeps_the_words() -> None:
         made.with_table("no table here")
 
 
+def test_the_table_of_licences_is_that_of_the_package() -> None:
+    page = (DOCS / "bases.md").read_text(encoding="utf-8")
+    assert made.with_licences(page) == page, REMAKE
+    with pytest.raises(ValueError, match="found 0 tables"):
+        made.with_licences("no table here")
+
+
 def test_every_verb_shows_its_help() -> None:
     page = CLI_PAGE.read_text(encoding="utf-8")
     assert {match["verb"] for match in made.HELP.finditer(page)} == set(made.help_texts())

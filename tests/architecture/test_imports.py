@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     done = run(code)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].split() == ["loaded:"]
+
+
+def test_a_verb_without_a_model_loads_nothing_heavy(tmp_path: Path) -> None:
+    """`init` reads rows; so do the verbs for labels, votes and formats, by the same modules."""
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a card,billing\nno code,login\n" * 5)
+    code = f"import sys\nfrom provetune.cli import main\ncode = main(sys.argv[1:])\n{LIST}\nsys.exit(code)"
+    command = [sys.executable, "-c", code, "-C", str(tmp_path), "init", str(tmp_path / "rows.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0 and done.stderr.splitlines()[-1].split() == ["loaded:"], done.stderr
 
 
 def child_cpu_seconds() -> float:
@@ -73,6 +83,8 @@ def test_declared_libraries_are_the_imported_ones() -> None:
         "rouge_score": "rouge-score",
         "huggingface_hub": "huggingface-hub",
         "markdown_it": "markdown-it-py",
+        "opentelemetry": "opentelemetry-sdk",
+        "python_multipart": "python-multipart",
     }
     imported = {found.target.split(".")[0] for module in modules() for found in imports_of(module)} - {
         *sys.stdlib_module_names,
@@ -91,6 +103,7 @@ def test_every_declared_library_is_pinned() -> None:
     names = [pin.split("==")[0] for pin in pins]
     assert names == sorted(set(names)) and len(names) > 50
     # vllm has pins of its own, of torch too: it is installed where it is served from, never beside the tests
-    extras = [item for key, items in project["optional-dependencies"].items() if key != "vllm" for item in items]
+    # the wheel of gpuhunt, of `prices`, brings a package named `tests`, which would hide ours
+    extras = [item for key, items in project["optional-dependencies"].items() if key not in ("vllm", "prices") for item in items]
     missing = {canonical(name) for name in (*project["dependencies"], *extras)} - {canonical(pin) for pin in pins}
     assert not missing, f"without a pin in constraints.txt: {sorted(missing)}"

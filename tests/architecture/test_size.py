@@ -6,10 +6,29 @@ import ast
 
 from tests.architecture.source import FunctionNode, functions_of, modules
 
-FILE_LINES, FILE_LINES_HARD, LONG_FILES = 300, 500, 0.05
-FUNCTION_LINES, FUNCTION_LINES_HARD, LONG_FUNCTIONS = 40, 80, 0.03
+FILE_LINES, FILE_LINES_HARD, LONG_FILES = 300, 400, 0.01
+FUNCTION_LINES, FUNCTION_LINES_HARD, LONG_FUNCTIONS = 40, 72, 0.01
 ARGUMENTS = 5
-SOURCE_LINES = 40_400  # all lines under src/; raised only by a commit that says why
+SOURCE_LINES = 47_800  # all lines under src/; raised only by a commit that says why
+
+
+ORDER_LINES = 150
+"""A file of the flow reads top to bottom in so many lines."""
+LONGER_ORDERS = {
+    "bake_off.py": 165,
+    "bases.py": 179,
+    "fairness.py": 157,
+    "folds.py": 220,
+    "label.py": 151,
+    "outlook.py": 255,
+    "probe.py": 187,
+    "project.py": 194,
+    "prompt_search.py": 153,
+    "steps.py": 223,
+    "tuned.py": 152,
+    "vote.py": 189,
+}
+"""Those that are longer; the numbers may only fall."""
 
 
 def length(node: FunctionNode) -> int:
@@ -34,6 +53,31 @@ def test_files_are_short() -> None:
     assert not hard, "\n" + "\n".join(hard)
     long = [f"{module.place}: {module.lines} lines" for module in modules() if module.lines > FILE_LINES]
     assert len(long) <= LONG_FILES * len(modules()), f"over {FILE_LINES} lines:\n" + "\n".join(long)
+
+
+def long_orders(lines: dict[str, int], allowed: dict[str, int]) -> list[str]:
+    faults = [
+        f"{name}: {count} lines, at most {allowed.get(name, ORDER_LINES)}"
+        for name, count in lines.items()
+        if count > allowed.get(name, ORDER_LINES)
+    ]
+    return faults + [
+        f"{name}: not longer than {ORDER_LINES} any more; take it from the list" for name in allowed if lines.get(name, 0) <= ORDER_LINES
+    ]
+
+
+def test_files_of_the_flow_read_top_to_bottom() -> None:
+    lines = {module.place.rpartition("/")[2]: module.lines for module in modules() if module.name.startswith("provetune.workflow.")}
+    assert len(lines) > 40
+    faults = long_orders(lines, LONGER_ORDERS)
+    assert not faults, "workflow/ is order; what a step or a noun could say belongs there:\n" + "\n".join(faults)
+
+
+def test_a_long_order_is_reported() -> None:
+    assert long_orders({"a.py": 151, "b.py": 150, "c.py": 160, "d.py": 10}, {"c.py": 160, "d.py": 170}) == [
+        "a.py: 151 lines, at most 150",
+        "d.py: not longer than 150 any more; take it from the list",
+    ]
 
 
 def test_functions_are_short() -> None:

@@ -15,8 +15,8 @@ from provetune.prompting.strategies import MORE_THAN_A_TEXT
 from provetune.prompting.templates import load_templates
 from provetune.records.candidate import PARTS, Method
 from provetune.report.words import METHOD_WORDS
+from provetune.spec import TrainSpec
 from provetune.spec.metrics import MetricName
-from provetune.spec.model import TrainSpec
 from provetune.tuning.methods import METHODS
 from tests.architecture.source import ROOT
 

@@ -120,7 +120,7 @@ def test_init_asks_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "provetune", "-C", str(tmp_path), "init", str(tmp_path / "rows.jsonl")]
     with subprocess.Popen(command, stdin=slave, stdout=subprocess.PIPE, stderr=slave, text=True) as asked:
         os.write(master, b"nonsense\ntext\n")
-        out, _ = asked.communicate(timeout=60)
+        out, _ = asked.communicate(timeout=240)
     os.close(slave)
     shown = os.read(master, 10_000).decode()
     os.close(master)
@@ -445,7 +445,7 @@ def test_a_stopped_run_says_so_and_goes_on(tmp_path: Path, base_folder: Path) ->
                 break
             time.sleep(0.1)
         running.send_signal(signal.SIGTERM)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=240)
     assert (running.returncode, out) == (130, "")
     assert "interrupted, state saved; the same command continues" in err and "Traceback" not in err
     assert not list(project.glob(".provetune/crash-*"))
@@ -477,7 +477,7 @@ sys.exit(main(sys.argv[1:]))
 def without_torch(folder: Path, *arguments: str) -> Done:
     """The command in a Python that finds no torch, neither as a module nor as an installed package."""
     command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -489,12 +489,11 @@ def test_without_torch_the_audit_works_and_a_run_says_what_to_install(tmp_path: 
     refused(without_torch(tmp_path, "run"), 2, "torch is not installed", "pip install 'provetune[train]'")
 
 
-def test_the_demo_without_torch_shows_the_recording_or_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_demo_without_torch_shows_the_recording_and_says_so(tmp_path: Path) -> None:
     done = without_torch(tmp_path, "demo", "--folder", "here")
-    if (RECORDED / "evidence.json").is_file():
-        assert done.code == 0 and "This is a recording made on" in done.out and (tmp_path / "here" / "recorded" / "report.html").is_file()
-    else:
-        refused(done, 2, "no recorded evidence.json", "pip install 'provetune[train]'")
+    made_at = json.loads((RECORDED / "evidence.json").read_text(encoding="utf-8"))["made_at"]
+    assert done.code == 0 and f"This is a recording made on {made_at[:10]}" in done.out
+    assert (tmp_path / "here" / "recorded" / "report.html").is_file()
 
 
 def test_the_doctor_without_torch_ends_with_6(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`provetune demo`: for real where torch is installed, from the recording where it is not."""
+"""`provetune demo` for real; from the recording, where torch is not installed, in test_cli.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from provetune.cli import main
-from provetune.workflow import demo
 
 
 @pytest.mark.slow
@@ -24,14 +21,3 @@ def test_demo_runs_the_whole_flow_and_ends_with_a_decision(tmp_path: Path) -> No
     decision = json.loads((run / "evidence.json").read_text(encoding="utf-8"))["decision"]
     compared = {verdict["rule"]["baseline"] for verdict in decision["verdicts"]} - {""}
     assert compared == {"zero-shot", "few-shot"}
-
-
-def test_without_torch_the_demo_shows_a_recording_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(demo, "can_train", lambda: False)
-    assert main(["demo", "--folder", str(tmp_path / "demo")]) == 0
-    shown = capsys.readouterr()
-    recorded = json.loads((demo.RECORDED / "evidence.json").read_text(encoding="utf-8"))
-    assert "recording" in (shown.out + shown.err)
-    assert recorded["made_at"][:10] in (shown.out + shown.err)

@@ -1,13 +1,18 @@
-"""A skipped test proves nothing: where the public data are present, any skip fails the run."""
+"""A skipped test proves nothing: where the public data are present, any skip fails the run.
+
+Under pytest-xdist the controller hears of every skipped test by itself; of a file that is skipped whole each worker tells it at its end.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 VARIABLE = "PROVETUNE_TEST_DATA"
+TOLD = "provetune-skips"
 
 
 class SkipWatch:
@@ -28,7 +33,13 @@ class SkipWatch:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self.note(report)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        self.skips += [skip for skip in getattr(node, "workeroutput", {}).get(TOLD, []) if skip not in self.skips]
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if (told := getattr(session.config, "workeroutput", None)) is not None:
+            told[TOLD] = self.skips
         if self.skips and self.forbidden and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -33,8 +33,7 @@ from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message, ToolCall
 from provetune.scoring import Yardstick
-from provetune.spec import ColumnsSpec
-from provetune.spec.model import ProveSpec, TrainSpec
+from provetune.spec import ColumnsSpec, ProveSpec, TrainSpec
 from provetune.tuning import TuneRequest, tune
 from provetune.tuning.faults import check_step, check_trainable
 from provetune.tuning.methods import METHODS

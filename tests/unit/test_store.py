@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provetune.errors import FolderError
-from provetune.records.data import Dataset, Example, Message
+from provetune.records.data import Dataset, Example, Message, Split
 from provetune.records.evaluation import Opening, Prediction
-from provetune.store import StepKey, Store, content_hash, lines_of, row_hash, write_atomic
+from provetune.store import StepKey, Store, content_hash, lines_of, records_in, row_hash, write_atomic
 
 KEY = StepKey("load", 1, {"file": "abc"})
 
@@ -303,3 +303,23 @@ class TestLock:
             raise RuntimeError("stopped")
         with Store(tmp_path).locked():
             pass
+
+
+def test_a_run_that_only_looks_leaves_the_latest_where_it_is(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(FolderError, match="found no run with a decision"):
+        store.decided_run()
+    first = store.open_run("aaaa", leads=False)
+    assert store.runs.joinpath("latest").resolve() == first  # it is the only one
+    run = store.open_run("bbbb")
+    write_atomic(run / "evidence.json", "{}")
+    store.open_run("cccc", leads=False)
+    assert store.runs.joinpath("latest").resolve() == run == store.decided_run()
+    store.open_run("dddd")
+    assert store.runs.joinpath("latest").resolve() != run == store.decided_run()
+
+
+def test_records_of_a_kind_are_found_and_damaged_ones_left_out(store: Store) -> None:
+    store.once(KEY, Dataset, lambda: dataset())
+    (store.current / "records" / "broken.json").write_text("{")
+    assert records_in(store.current, Dataset) == [dataset()] and records_in(store.current, Split) == []

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,17 +13,9 @@ from provetune.cli.verbs import app
 
 if TYPE_CHECKING:
     from provetune.records.paired import ComparedFile, PairedVerdict
-    from provetune.workflow.compare import Claim as ClaimName
 
 
-class Claim(StrEnum):
-    """What is to be shown of the first file."""
-
-    better = "better"
-    not_worse = "not-worse"
-
-
-_CLAIMS: dict[Claim, ClaimName] = {Claim.better: "better", Claim.not_worse: "not-worse"}
+Claim = Literal["better", "not-worse"]
 _WORDS = {"pass": "SHOWN", "fail": "SHOWN TO BE UNTRUE", "inconclusive": "NOT ENOUGH EVIDENCE"}
 _CODES = {"pass": 0, "fail": 3, "inconclusive": 4}
 
@@ -37,7 +28,7 @@ def compare(
     metric: Annotated[
         str | None, typer.Option(help="score (as given in the files; the default), accuracy, exact_match, rouge_l ...")
     ] = None,
-    claim: Annotated[Claim, typer.Option(help="What is to be shown of A.")] = Claim.better,
+    claim: Annotated[Claim, typer.Option(help="What is to be shown of A.")] = "better",
     margin: Annotated[float | None, typer.Option(min=0.0, help="By how much; 0.02 for better, 0.05 for not-worse if not given.")] = None,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Two-sided for better, one-sided for not-worse.")] = 0.95,
     shared: Annotated[bool, typer.Option("--shared", help="Leave out, and count, ids that only one file has.")] = False,
@@ -49,7 +40,7 @@ def compare(
     from provetune.workflow.compare import CompareWish, compare_files
 
     session = ctx.ensure_object(Session)
-    found = compare_files(CompareWish(candidate, baseline, metric, _CLAIMS[claim], margin, confidence, shared))
+    found = compare_files(CompareWish(candidate, baseline, metric, claim, margin, confidence, shared))
     session.result(verdict_lines(found), document=found.to_json(), essence=_WORDS[found.verdict.outcome])
     raise typer.Exit(_CODES[found.verdict.outcome])
 

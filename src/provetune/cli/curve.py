@@ -5,7 +5,7 @@ from __future__ import annotations
 from provetune.cli.session import Line
 from provetune.records.curve import CurvePoint, LearningCurve
 from provetune.report.words import duration_text, estimate_text
-from provetune.workflow.enough import needed_text
+from provetune.workflow.curve import needed_text
 
 _STYLES = {"pass": "bold green", "fail": "bold yellow", "inconclusive": "bold yellow"}
 PROXY = "Measured with the linear classifier as a quick stand-in, not by training the base model."

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,53 +12,14 @@ from provetune.cli.session import Line, Session, shown_path
 from provetune.cli.verbs import app
 
 if TYPE_CHECKING:
-    from provetune.records.labels import Agreement, QueueKind
-    from provetune.stats.agreement import Scale
+    from provetune.records.labels import Agreement
     from provetune.workflow.label import Labelling
     from provetune.workflow.label_round import RoundWish
-    from provetune.workflow.label_round import Tool as ToolName
 
 
-class Queue(StrEnum):
-    """Which rows are shown."""
-
-    random = "random"
-    review = "review"
-    active = "active"
-    adjudicate = "adjudicate"
-
-
-class LabelScale(StrEnum):
-    """What differences between labels mean."""
-
-    nominal = "nominal"
-    ordinal = "ordinal"
-    interval = "interval"
-    ratio = "ratio"
-
-
-class Tool(StrEnum):
-    """Other labelling tools."""
-
-    label_studio = "label-studio"
-    argilla = "argilla"
-
-
-_QUEUES: dict[Queue, QueueKind] = {
-    Queue.random: "random",
-    Queue.review: "review",
-    Queue.active: "active",
-    Queue.adjudicate: "adjudicate",
-}
-_SCALES: dict[LabelScale, Scale] = {
-    LabelScale.nominal: "nominal",
-    LabelScale.ordinal: "ordinal",
-    LabelScale.interval: "interval",
-    LabelScale.ratio: "ratio",
-}
-
-
-_TOOLS: dict[Tool, ToolName] = {Tool.label_studio: "label-studio", Tool.argilla: "argilla"}
+Queue = Literal["random", "review", "active", "adjudicate"]
+LabelScale = Literal["nominal", "ordinal", "interval", "ratio"]
+Tool = Literal["label-studio", "argilla"]
 _WORST_LABELS = 5
 
 
@@ -72,7 +32,7 @@ def label(
     annotator: Annotated[str | None, typer.Option(metavar="NAME", help="Who labels; without a name the state is shown.")] = None,
     queue: Annotated[
         Queue, typer.Option(help="Random rows, rows the audit flagged, mostly random and partly informative ones, or undecided ones.")
-    ] = Queue.random,
+    ] = "random",
     rows: Annotated[int | None, typer.Option(min=1, help="Rows of a new round; all of them, or 100 for active, if not given.")] = None,
     overlap: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of a new round that every annotator gets.")] = 0.2,
     ids: Annotated[Path | None, typer.Option(metavar="FILE", help="For review: an audit as JSON, or one id a line.")] = None,
@@ -83,7 +43,7 @@ def label(
     open_it: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the round as .csv or .xlsx, or as .json for another tool.")] = None,
     from_: Annotated[Path | None, typer.Option("--from", metavar="FILE", help="Take votes from a filled-in sheet or an export.")] = None,
-    tool: Annotated[Tool, typer.Option("--as", help="The tool of a .json file that is written.")] = Tool.label_studio,
+    tool: Annotated[Tool, typer.Option("--as", help="The tool of a .json file that is written.")] = "label-studio",
     consensus: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Write the rows with one label each and all votes.")] = None,
 ) -> None:
     """Label rows with two or more people: a page on this machine or a spreadsheet, agreement with intervals, one label per row.
@@ -95,15 +55,14 @@ def label(
 
     session = ctx.ensure_object(Session)
     named = tuple(dict.fromkeys(word.strip() for word in labels.split(",") if word.strip())) if labels else ()
-    known = _SCALES[scale] if scale else None
-    labelling = open_labelling(LabelWish(source or session.folder, named, known, guidelines))
+    labelling = open_labelling(LabelWish(source or session.folder, named, scale, guidelines))
     for note in labelling.notes:
         session.warn(note)
-    wish = RoundWish(_QUEUES[queue], rows, overlap, ids)
+    wish = RoundWish(queue, rows, overlap, ids)
     if from_ is not None:
         _take_in(session, labelling, from_, annotator)
     elif to is not None:
-        _hand_out(session, labelling, (annotator or "everyone", wish), (to, _TOOLS[tool]))
+        _hand_out(session, labelling, (annotator or "everyone", wish), (to, tool))
     elif annotator is not None:
         _serve(session, labelling, (annotator, wish), (port, open_it))
     found = summary(labelling)
@@ -139,7 +98,7 @@ def _serve(session: Session, labelling: Labelling, who: tuple[str, RoundWish], p
     serve_round(work, page[0], opened)
 
 
-def _hand_out(session: Session, labelling: Labelling, who: tuple[str, RoundWish], file: tuple[Path, ToolName]) -> None:
+def _hand_out(session: Session, labelling: Labelling, who: tuple[str, RoundWish], file: tuple[Path, Tool]) -> None:
     from provetune.workflow.label_round import hand_out, open_round
 
     count, files = hand_out(open_round(labelling, *who), *file)

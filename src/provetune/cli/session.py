@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Session:
     def command(self, words: str) -> str:
         """A command that a person can paste, for the same project folder."""
         here = self.folder.resolve() == Path.cwd()
-        return f"`provetune {words}`" if here else f"`provetune -C {self.folder} {words}`"
+        return f"`provetune {words}`" if here else f"`provetune -C {shlex.quote(str(self.folder))} {words}`"
 
 
 def shown_path(path: Path) -> str:

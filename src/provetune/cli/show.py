@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provetune.cli.session import Line, shown_path
 from provetune.records.data import AuditReport, TokenProfile
 from provetune.records.evaluation import Decision, Evidence
 from provetune.report.words import DECISION_WORDS, estimate_text, moment_text
-from provetune.workflow.doctor import Diagnosis
-from provetune.workflow.start import Started, columns_text
+
+if TYPE_CHECKING:
+    from provetune.workflow.doctor import Diagnosis  # loads what only training needs
+    from provetune.workflow.start import Started
 
 DECISION_STYLES = {"ship": "bold green", "hold": "bold red", "inconclusive": "bold yellow"}
 DECISION_CODES = {"ship": 0, "hold": 3, "inconclusive": 4}
@@ -151,3 +154,12 @@ def diagnosis_lines(found: Diagnosis) -> list[Line]:
         ("This machine can train.", "bold green"),
         ("Next: `provetune demo`, or `provetune init FILE` with your own examples.", ""),
     ]
+
+
+def columns_text(columns: Mapping[str, str]) -> str:
+    """Which column is what, in words.
+
+    >>> columns_text({"prompt": "message", "target": "queue"})
+    "prompt from 'message', target from 'queue'"
+    """
+    return ", ".join(f"{part} from {name!r}" for part, name in columns.items())

@@ -80,13 +80,3 @@ def choose(points: Sequence[RemedyPoint]) -> int:
         return (1, worst, point.score, -place) if point.gains else (0, point.score, kept, -place)
 
     return max(range(len(points)), key=rank)
-
-
-def on_the_front(points: Sequence[tuple[float, float]], place: int) -> bool:
-    """Whether none of the (gain, kept) pairs is at least as good in both and better in one.
-
-    >>> on_the_front([(0.3, -0.05), (0.2, -0.01), (0.1, -0.02)], 1), on_the_front([(0.3, -0.05), (0.2, -0.01), (0.1, -0.02)], 2)
-    (True, False)
-    """
-    gain, kept = points[place]
-    return not any(a >= gain and b >= kept and (a, b) != (gain, kept) for a, b in points)

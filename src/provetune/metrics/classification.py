@@ -1,11 +1,10 @@
-"""Labels: reading one out of a completion, accuracy, F1, Matthews correlation, the confusion table."""
+"""Labels: reading one out of a completion, accuracy, F1, Matthews correlation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from provetune.metrics.base import FloatArray, Metric, Need, Row, weighted_mean
 
@@ -37,19 +36,6 @@ def label_pair(row: Row) -> tuple[float, ...]:
     """Numbers of the row's label and of the label that the completion names, `UNKNOWN` where it names none."""
     named = parse_label(row.completion, row.labels)
     return (float(row.labels.index(row.target)), float(UNKNOWN if named is None else row.labels.index(named)))
-
-
-def confusion(observations: FloatArray, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """How often label i (row) was named j (column) `[L, L + 1]`; the last column counts completions that name no label.
-
-    `observations` are those of any metric here but accuracy: columns are true and named label.
-
-    >>> confusion(np.array([[0, 0], [0, 1], [1, -1]]), ["refund", "billing"]).tolist()
-    [[1, 1, 0], [0, 0, 1]]
-    """
-    table = np.zeros((len(labels), len(labels) + 1), dtype=np.int64)
-    np.add.at(table, (observations[:, 0].astype(int), observations[:, 1].astype(int)), 1)  # -1 is the last column
-    return table
 
 
 def _counts(observations: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

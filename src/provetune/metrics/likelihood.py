@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 
 from provetune.metrics.base import FloatArray, Metric, Need, Row
@@ -12,26 +10,6 @@ LOGLIKELIHOOD: frozenset[Need] = frozenset({"loglikelihood"})
 LARGEST = 1e9
 """A perplexity above this, or more than 64 bits per byte, is shown as this much."""
 BITS = 64.0
-
-
-def rolling_windows(tokens: Sequence[int], first: int, window: int, overlap: int = 1) -> Iterator[tuple[list[int], list[int]]]:
-    """(input, target) pieces of a text longer than the model reads; every token is a target once.
-
-    Each input is at most `window` tokens; the `overlap` tokens before a piece are read with it, more in the last piece, so that it
-    is as long as the others. The text begins after `first`, the token that opens a text.
-
-    >>> [piece[1] for piece in rolling_windows(range(5), -1, 2)]
-    [[0, 1], [2, 3], [4]]
-    """
-    stream = [first, *tokens]
-    done = min(window, len(tokens))
-    if done:
-        yield stream[:done], stream[1 : done + 1]
-    while done < len(tokens):
-        piece = min(len(tokens) - done, window - overlap + 1)
-        end = done + piece
-        yield stream[max(0, end - window) : end], stream[done + 1 : end + 1]
-        done = end
 
 
 def _nats_per_token(row: Row) -> tuple[float, ...] | None:

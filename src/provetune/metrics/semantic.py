@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,30 +46,6 @@ def word_vectors(embedder: Embedder) -> WordVectors:
         places = {word: place for place, word in enumerate(sorted({word for row in words for word in row}))}
         vectors = embedder.embed(list(places)) if places else np.zeros((0, 1), dtype=np.float32)
         return [vectors[[places[word] for word in row]] for row in words]
-
-    return found
-
-
-def state_vectors(model: Any, encode: Callable[[str], list[int]], layer: int = -2) -> WordVectors:
-    """Each token in its context: the hidden states of one layer of a causal language model of transformers.
-
-    A causal model sees what stands before a token only, so its likeness is coarser than that of an encoder; compare values of one
-    model and layer, never across models.
-    """
-
-    def found(texts: Sequence[str]) -> list[Vectors]:
-        import torch
-
-        rows: list[Vectors] = []
-        with torch.inference_mode():
-            for text in texts:
-                ids = encode(text)[:LONGEST]
-                if not ids:
-                    rows.append(np.zeros((0, 1), dtype=np.float32))
-                    continue
-                states = model(input_ids=torch.tensor([ids], device=model.device), output_hidden_states=True).hidden_states
-                rows.append(states[layer][0].float().cpu().numpy())
-        return rows
 
     return found
 

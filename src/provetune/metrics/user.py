@@ -20,8 +20,6 @@ from provetune.metrics.base import Metric, Observe, Row, weighted_mean
 PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 """`module:function`, the module with dots where it lies in a package."""
 
-Score = Callable[[Row], float | bool | None]
-
 
 def user_metric(path: str, folder: Path) -> Metric:
     """Load the function and make a metric of it: it takes a `Row` and gives a score from 0 to 1, None where it cannot measure.

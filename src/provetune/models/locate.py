@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TypedDict
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from provetune.errors import ModelError
+from provetune.models.card import Card, read_card
 
 STARTER = Path(__file__).parent / "starter"
-_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "LICENSE*", "README.md"]
-
-
-class ShapeSizes(TypedDict):
-    """Sizes of a decoder-only architecture; `mlp_matrices` is 3 for gated MLPs, `tied` where the LM head is the embedding."""
-
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    mlp: int
-    mlp_matrices: int
-    vocabulary: int
-    tied: bool
+_CARD = ["README.md", "LICEN[CS]E*", "config.json"]
+_TOKENIZER = [*_CARD, "*.json", "*.jinja", "tokenizer.model"]
+_FILES = [*_TOKENIZER, "*.safetensors"]
 
 
 def model_folder(name: str, revision: str, project: Path, offline: bool = False) -> Path:
@@ -35,45 +22,43 @@ def model_folder(name: str, revision: str, project: Path, offline: bool = False)
     `starter` is the packaged model; a path is tried from the project folder; anything else is a hub id.
     Raises ModelError where nothing is found, or where weights come in another form than safetensors.
     """
+    here = local_folder(name, project)
+    return _checked(here or _fetched(name, revision, _FILES, offline=offline), name)
+
+
+def model_card(name: str, revision: str, project: Path, offline: bool = False) -> Card:
+    """What the base model says of itself; of a hub model only the card is fetched, never the weights. ModelError as `model_folder`."""
+    return read_card(local_folder(name, project) or _fetched(name, revision, _CARD, offline=offline))
+
+
+def tokenizer_folder(name: str, revision: str, project: Path, offline: bool = False) -> Path:
+    """Folder with configuration and tokenizer of the base model; of a hub model without its weights. ModelError as `model_folder`."""
+    return local_folder(name, project) or _fetched(name, revision, _TOKENIZER, offline=offline)
+
+
+def local_folder(name: str, project: Path) -> Path | None:
+    """The folder that a base model's name means; None where it is the name of a hub model. ModelError where it can be neither."""
     if name == "starter":
-        return _checked(STARTER, name)
+        return STARTER
     for folder in (Path(name).expanduser(), project / name):
         if folder.is_dir():
-            return _checked(folder.resolve(), name)
+            return folder.resolve()
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(
             f"base.model: found {name!r}, which is neither a folder here nor a hub id; wanted `starter`, a folder with config.json, "
             "or `owner/name`. Run `provetune doctor` to see what can be reached"
         )
+    return None
+
+
+def _fetched(name: str, revision: str, patterns: list[str], *, offline: bool) -> Path:
     try:
-        found = snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=offline)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=offline))
     except (HfHubHTTPError, RepositoryNotFoundError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise ModelError(
             f"base.model: {name!r} (revision {revision!r}) could not be fetched from the hub ({type(error).__name__}). "
             "Check the name and the network, or name a folder; `base: starter` works offline"
         ) from error
-    return _checked(Path(found), name)
-
-
-def read_shape(folder: Path) -> ShapeSizes:
-    """Sizes of the architecture from config.json; ModelError where one is missing."""
-    config = json.loads((folder / "config.json").read_text())
-    config = config.get("text_config", config)
-    try:
-        hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-        return {
-            "hidden": hidden,
-            "layers": int(config["num_hidden_layers"]),
-            "heads": heads,
-            "kv_heads": int(config.get("num_key_value_heads") or heads),
-            "head_dim": int(config.get("head_dim") or hidden // heads),
-            "mlp": int(config.get("intermediate_size") or 4 * hidden),
-            "mlp_matrices": 3 if config.get("hidden_act", "silu") in ("silu", "gelu_pytorch_tanh") else 2,
-            "vocabulary": int(config["vocab_size"]),
-            "tied": bool(config.get("tie_word_embeddings", True)),
-        }
-    except KeyError as error:
-        raise ModelError(f"{folder / 'config.json'}: no {error.args[0]!r}; wanted a decoder-only language model") from error
 
 
 def _checked(folder: Path, name: str) -> Path:

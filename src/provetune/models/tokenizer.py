@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2.exceptions import TemplateError
-from transformers import AutoTokenizer
 
 from provetune.chat import left_out, template_fingerprint, tools_of
 from provetune.errors import ModelError
 from provetune.hashing import folder_sha256
+from provetune.models.card import read_card, safetensors_parameters
+from provetune.models.plain import as_turn
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Message
 
@@ -23,6 +24,8 @@ class FolderTokenizer:
     """`protocols.Tokenizer` over a model folder; stop tokens are read off the rendered template."""
 
     def __init__(self, folder: Path) -> None:
+        from transformers import AutoTokenizer  # loads torch where it is installed, seconds that a verb without a model need not wait
+
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
@@ -36,7 +39,7 @@ class FolderTokenizer:
 
     def render(self, messages: Sequence[Message], open_turn: bool) -> str:
         """The template's text; raises ModelError where the template refuses the roles or drops a part of a message."""
-        turns = [_turn(message) for message in messages]
+        turns = [as_turn(message) for message in messages]
         tools = [json.loads(tool) for tool in tools_of(messages)] or None
         try:
             text: str = self._tokenizer.apply_chat_template(turns, tools=tools, tokenize=False, add_generation_prompt=open_turn)
@@ -92,44 +95,14 @@ class FolderTokenizer:
         return frozenset(stops)
 
 
-def _turn(message: Message) -> dict[str, Any]:
-    """A message as templates expect it: the arguments of a tool call are an object there."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
-    given = {"name": message.name, "tool_call_id": message.tool_call_id}
-    turn |= {key: value for key, value in given.items() if value is not None}
-    if message.tool_calls:
-        calls = [(call.id, {"name": call.name, "arguments": json.loads(call.arguments)}) for call in message.tool_calls]
-        turn["tool_calls"] = [{"type": "function", "function": call, **({"id": name} if name else {})} for name, call in calls]
-    return turn
-
-
 def model_ref(folder: Path, name: str, revision: str, tokenizer: FolderTokenizer) -> ModelRef:
     """Who the base model is: parameters (from the safetensors headers), context, hashes."""
-    card = folder / "README.md"
-    licence = "unknown"
-    if card.is_file():
-        lines = card.read_text(encoding="utf-8", errors="replace").splitlines()
-        licence = next((line.partition(":")[2].strip() for line in lines[:40] if line.startswith("license:")), "unknown")
     return ModelRef(
         name=name,
         revision=revision,
-        parameters=sum(_parameters(file) for file in folder.glob("*.safetensors")),
+        parameters=safetensors_parameters(folder),
         context_length=tokenizer.context_length,
         weights_sha256=folder_sha256(folder, [".safetensors"]),
         template=template_fingerprint(tokenizer),
-        licence=licence,
+        licence=read_card(folder).licence,
     )
-
-
-def _parameters(file: Path) -> int:
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    total = 0
-    for name, entry in header.items():
-        if name != "__metadata__":
-            count = 1
-            for side in entry["shape"]:
-                count *= side
-            total += count
-    return total

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from llguidance import LLTokenizer
-from peft import PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
@@ -47,6 +46,8 @@ def load_model(folder: Path, adapter: Path | None = None, *, dtype: torch.dtype 
         raise ModelError(f"{folder}: the model could not be loaded ({error})") from error
     model = model.to(device) if fewer_bits is None else same_numbers_everywhere(model)
     if adapter is not None:
+        from peft import PeftModel  # it brings bitsandbytes and torch's compiler: seconds that full tuning does not need
+
         model = PeftModel.from_pretrained(model, str(adapter))
     return model.eval()
 

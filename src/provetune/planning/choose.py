@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from provetune.errors import DataError, HardwareTooSmall
+from provetune.planning.calibration import fits
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
-from provetune.planning.memory import PREFERENCE, fits, trainable_parameters, training_memory
+from provetune.planning.memory import trainable_parameters, training_memory
 from provetune.planning.price import offers, training_cost
 from provetune.planning.request import PlanRequest
 from provetune.planning.time import flops_per_token, training_hours
 from provetune.pricing import as_of
-from provetune.records.candidate import Method, Plan, PlanOption
+from provetune.records.candidate import PREFERENCE, Method, Plan, PlanOption
 from provetune.stats.estimate import Estimate
 from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 
@@ -149,7 +150,7 @@ def _assumptions(request: PlanRequest) -> tuple[str, ...]:
     left_out = sum(length > request.model.context_length for length in request.row_lengths)
     return (
         "hours are those of the training loop; scoring, which can take as long, comes on top",
-        "weights, gradients and optimizer state in 32 bits, no activation checkpointing, no padding",
+        "what is trained in 32 bits, no padding; on a GPU layers are computed again where memory asks for it",
         "all epochs are counted; early stopping makes training shorter",
         f"smallest provable gain: {EXPECTED_DISCORDANCE:.0%} of test examples right for exactly one of two candidates, "
         "power 80%, confidence 95%",

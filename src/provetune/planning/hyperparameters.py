@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from provetune.planning.request import PlanRequest
-from provetune.records.candidate import Method
+from provetune.records.candidate import PREFERENCE, Method
 
 Hyperparameters = dict[str, float | int | str]
 
@@ -54,7 +54,7 @@ NAMES: dict[Method, str] = {"lora": "LoRA", "full": "full tuning", "qlora": "QLo
 def choose_hyperparameters(request: PlanRequest, method: Method) -> tuple[Hyperparameters, dict[str, str]]:
     """(values, reasons) of one method, under the same keys: those of the project file's `train` and `train.lora`."""
     train = request.train
-    rows = request.pairs if method in ("dpo", "orpo") else len(request.row_lengths)
+    rows = request.pairs if method in PREFERENCE else len(request.row_lengths)
     defaults = SMALL_MODEL if request.model.parameters < SMALL else LARGE_MODEL
     low, high = defaults.epochs
     few = rows < 1000 and defaults.batch_size > 16
@@ -84,7 +84,7 @@ def _fixed(request: PlanRequest, method: Method) -> Hyperparameters:
     """What the project file always says; of the less usual settings only those that were changed."""
     train, lora = request.train, request.train.lora
     fixed: Hyperparameters = {"patience": train.early_stop.patience}
-    if method in ("dpo", "orpo"):
+    if method in PREFERENCE:
         fixed["beta"] = train.beta
     else:
         fixed |= {key: getattr(train, key) for key in ("optimizer", "neftune") if key in train.model_fields_set}

@@ -1,31 +1,26 @@
-"""Memory of a training, from first principles, with an interval from published measurements.
+"""Memory of this package's own loop, from first principles, with an interval from published measurements.
 
-It describes this package's loop: weights and optimizer state in 32 bits, no activation checkpointing, rows
+On a GPU it is a `Job` like any other. On a CPU: weights and optimizer state in 32 bits, no activation checkpointing, rows
 packed without padding, cross-entropy in chunks, and a copy of the best trained weights. The sum of the parts is
 taken as the peak, which errs on the safe side: gradients and activations are not at their largest together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from provetune.errors import SpecError
-from provetune.planning.request import Hardware, ModelShape, PlanRequest
-from provetune.records.candidate import Method
+from provetune.planning.calibration import CONTEXT_GIB, RESERVED, Peak, fits, peak, shipped
+from provetune.planning.footprint import BYTES, Job
+from provetune.planning.points import DROPPED
+from provetune.planning.request import ModelShape, PlanRequest
+from provetune.records.candidate import PREFERENCE, Method
 from provetune.stats.estimate import Estimate
 
 Precision = Literal["fp32", "bf16"]
-PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
-"""Methods that learn from pairs of answers, one pair at a time through the model."""
-
-BYTES_PER_WEIGHT = {
-    "fp32": 4.0,
-    "bf16": 2.0,
-    "nf4": 0.5 + 4 / 64,  # blocks of 64 share a 32-bit maximum
-    "nf4-dq": 0.5 + 1 / 64 + 4 / (64 * 256),  # these maxima in 8 bits, 256 of them share a 32-bit one
-}
-"""Stored bytes per parameter of a linear layer (Dettmers et al. 2023, arXiv 2305.14314, for the 4-bit ones)."""
 
 BYTES_PER_TRAINED = {"fp32": 16, "bf16": 8}
 """Weight, gradient and AdamW's two states, per trained parameter."""
@@ -36,24 +31,8 @@ PACK_TOKENS = 1024
 LOSS_CHUNK = 2**22
 """Logits that the training loop holds at once."""
 
-RESERVED, RUNTIME_GIB = 1.06, 0.6
-"""What the allocator holds beyond what it hands out; Python, torch and the device's own needs."""
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Measured over estimated memory (5th, 50th, 90th and 95th percentile) in one group of published runs."""
-
-    name: str
-    runs: int
-    p05: float
-    p50: float
-    p90: float
-    p95: float
-
-
-NO_CHECKPOINTING = Stratum("1 GPU, no checkpointing, 16-bit base", 28, 0.79, 0.98, 1.19, 1.27)
-FULL_TUNING = Stratum("full fine-tuning, 1 GPU", 17, 0.75, 1.12, 1.37, 1.41)
+WIDEST = (0.75, 1.12, 1.37, 1.41)
+"""Measured over estimated memory (5th, 50th, 90th, 95th percentile) of published full tuning on one GPU."""
 
 
 def lora_parameters(shape: ModelShape, r: int, targets: str) -> int:
@@ -83,10 +62,10 @@ def state_bytes(parameters: int, trained: int, *, method: Method, precision: Pre
     `quantized` of the parameters are kept in four bits; what one of their layers is unfolded to is not counted.
     """
     frozen = 0 if method == "full" else parameters - quantized
-    best_copy = BYTES_PER_WEIGHT["fp32"] * trained
-    cast = BYTES_PER_WEIGHT["bf16"] * (frozen + trained) if precision == "bf16" else 0.0
-    folded = BYTES_PER_WEIGHT["nf4-dq"] * quantized
-    return BYTES_PER_WEIGHT["fp32"] * frozen + folded + BYTES_PER_TRAINED["fp32"] * trained + best_copy + cast
+    best_copy = BYTES["fp32"] * trained
+    cast = BYTES["bf16"] * (frozen + trained) if precision == "bf16" else 0.0
+    folded = BYTES["nf4-dq"] * quantized
+    return BYTES["fp32"] * frozen + folded + BYTES_PER_TRAINED["fp32"] * trained + best_copy + cast
 
 
 def activation_bytes(shape: ModelShape, tokens: int, *, method: Method, precision: Precision, adapted_inputs: int = 0) -> float:
@@ -98,7 +77,7 @@ def activation_bytes(shape: ModelShape, tokens: int, *, method: Method, precisio
     MLPs: two) MLP activations. `adapted_inputs` is the summed input width of LoRA's layers, which under bf16 keep
     a copy of their own.
     """
-    width = BYTES_PER_WEIGHT[precision]
+    width = BYTES[precision]
     norm = (4 + 4 + 4 * (precision == "fp32" and method == "full")) * shape.hidden
     read = width * (3 + shape.mlp_matrices - 1) * shape.hidden if precision == "bf16" else 0.0
     attention = width * 2 * (shape.heads + shape.kv_heads) * shape.head_dim + 4 * shape.heads
@@ -132,17 +111,53 @@ def trainable_parameters(request: PlanRequest, method: Method) -> int:
     return request.model.parameters if method == "full" else lora_parameters(request.shape, lora.r, lora.targets)
 
 
+def own_job(request: PlanRequest, method: Method, *, longest: int, batch_size: int) -> Job:
+    """This package's loop on a GPU: 32-bit trained weights beside a 16-bit or 4-bit frozen base, a copy of the best weights so far.
+
+    One pack of rows at a time, logits in chunks, no activation checkpointing. Preference methods hold all logits of two answers.
+    """
+    shape, lora, full, pairs = request.shape, request.train.lora, method == "full", method in PREFERENCE
+    dropped = DROPPED if lora.dropout > 0 else 0.0
+    return Job(
+        shape=shape,
+        method="full" if full else "qlora" if method == "qlora" else "lora",
+        trained=trainable_parameters(request, method),
+        tokens=2 * longest if pairs else pack_tokens(longest, batch_size),
+        longest=longest,
+        base="fp32" if full else "nf4-dq" if method == "qlora" else "bf16",
+        weight=4.0,
+        gradient=4.0,
+        states=8.0,
+        master=4.0 + (2.0 if full else 0.0),  # the best weights so far; of full tuning also those cast to 16 bits
+        kept=26.0 if full else 12.0,  # norms of 32-bit weights work in 32 bits and are read as 16-bit copies
+        loss="full-fp32" if pairs else "chunked",
+        chunk=max(1, LOSS_CHUNK // shape.vocabulary),
+        adapter_inputs=0.0 if full else dropped * sum(shape.linear_layers[name][0] for name in _adapted(shape, lora.targets)),
+    )
+
+
+def gpu_memory(jobs: Sequence[Job], available_gib: float) -> tuple[Job, Peak]:
+    """The first of the jobs that fits, without or with checkpointing, which the loop uses as memory asks; else the smallest."""
+    ways = [(one, peak(one, "device", shipped())) for job in jobs for one in (job, replace(job, checkpointing=True))]
+    fitting = (way for way in ways if fits(way[1].memory_gib.value or math.inf, way[1].p90, available_gib) == "fits")
+    return next(fitting, min(ways, key=lambda way: way[1].p90))
+
+
 def training_memory(request: PlanRequest, method: Method, *, longest: int, batch_size: int) -> tuple[Estimate, float]:
     """Peak memory in GiB with rows of up to `longest` tokens, and its 90th percentile, by which "fits" is judged.
 
     On a CPU the precision is chosen when training starts, so the larger of both is taken.
     """
+    if request.hardware.kind == "gpu":
+        job = own_job(request, method, longest=longest, batch_size=batch_size)
+        found = gpu_memory([job], request.hardware.memory_gib)[1]
+        return found.memory_gib, found.p90
     shape, trained = request.shape, trainable_parameters(request, method)
-    tokens, on_cpu = 2 * longest if method in PREFERENCE else pack_tokens(longest, batch_size), request.hardware.kind == "cpu"
+    tokens = 2 * longest if method in PREFERENCE else pack_tokens(longest, batch_size)
     quantized = shape.linear_parameters if method == "qlora" else 0
     unfolded = 4 * max(ins * outs for ins, outs in shape.linear_layers.values()) if quantized else 0
-    precisions: tuple[Precision, ...] = ("fp32", "bf16") if on_cpu else ("bf16",)
     inputs = sum(shape.linear_layers[name][0] for name in _adapted(shape, request.train.lora.targets))
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
     allocated = max(
         state_bytes(request.model.parameters, trained, method=method, precision=precision, quantized=quantized)
         + unfolded
@@ -150,22 +165,7 @@ def training_memory(request: PlanRequest, method: Method, *, longest: int, batch
         + loss_bytes(shape, tokens, method=method)
         for precision in precisions
     )
-    gib = RESERVED * allocated / 2**30 + RUNTIME_GIB
-    stratum, said = _stratum(method, request.hardware)
-    text = f"sum of weights, gradients, optimizer, activations, loss; interval of {said}"
-    return Estimate(gib * stratum.p50, gib * stratum.p05, gib * stratum.p95, stratum.runs, 0.9, text), gib * stratum.p90
-
-
-def _stratum(method: Method, hardware: Hardware) -> tuple[Stratum, str]:
-    if hardware.kind == "gpu" and method != "full":
-        return NO_CHECKPOINTING, f"stratum '{NO_CHECKPOINTING.name}'"
-    if hardware.kind == "gpu":
-        return FULL_TUNING, f"stratum '{FULL_TUNING.name}'"
-    return FULL_TUNING, f"the widest stratum, '{FULL_TUNING.name}', as no runs on a CPU are published"
-
-
-def fits(middle: float, p90: float, available_gib: float) -> Literal["fits", "tight", "does not fit"]:
-    """`fits` where the 90th percentile does, `does not fit` where not even the middle does, else `tight`."""
-    if p90 <= available_gib:
-        return "fits"
-    return "tight" if middle <= available_gib else "does not fit"
+    gib = RESERVED * allocated / 2**30 + CONTEXT_GIB
+    p05, p50, p90, p95 = WIDEST
+    text = "sum of weights, gradients, optimizer, activations, loss; the widest interval, as no runs on a CPU are published"
+    return Estimate(gib * p50, gib * p05, gib * p95, 0, 0.9, text), gib * p90

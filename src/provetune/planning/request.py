@@ -50,6 +50,11 @@ class ModelShape:
         return self.layers * sum(inputs * outputs for inputs, outputs in self.linear_layers.values())
 
     @property
+    def parameters(self) -> int:
+        """All parameters: linear layers, embedding, the LM head where it is not tied, norms; biases are not counted."""
+        return self.linear_parameters + (1 if self.tied else 2) * self.head_parameters + (2 * self.layers + 1) * self.hidden
+
+    @property
     def head_parameters(self) -> int:
         """Parameters of the embedding, and as many again of the LM head where it is not tied."""
         return self.vocabulary * self.hidden

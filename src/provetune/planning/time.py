@@ -20,14 +20,15 @@ row; DPO also asks the base (2 forward) about both.
 """
 
 
-def flops_per_token(shape: ModelShape, method: Method, *, row_tokens: float) -> float:
+def flops_per_token(shape: ModelShape, method: Method, *, row_tokens: float, checkpointing: bool = False) -> float:
     """Operations of forward and backward per token of rows of `row_tokens` (Kaplan et al. 2020, arXiv 2001.08361).
 
-    All weights that multiply (linear layers and LM head), and causal attention.
+    All weights that multiply (linear layers and LM head), and causal attention. Checkpointing computes the forward pass twice.
     """
     weights = shape.linear_parameters + shape.head_parameters
     attention = 3 * 4 * shape.layers * shape.heads * shape.head_dim * row_tokens / 2
-    return FLOPS_PER_WEIGHT[method] * weights + attention
+    again = 1 if checkpointing else 0
+    return (FLOPS_PER_WEIGHT[method] + 2 * again) * weights + attention * (1 + again / 3)
 
 
 def training_hours(flops: float, flops_per_s: float | None) -> Estimate:
@@ -38,3 +39,38 @@ def training_hours(flops: float, flops_per_s: float | None) -> Estimate:
     low, mid, high = UTILISATION
     text = f"operations over measured speed; utilisation {mid:g} [{low:g}, {high:g}], a prior for packed rows"
     return Estimate(middle, fast, slow, 0, 0.9, text)
+
+
+CORE_FLOPS_PER_S = (1e10, 5e10, 2e11)
+"""Of one processor core where nothing was measured: an old laptop's, a usual one, one with 16-bit products (94 to 446e9 were measured)."""
+
+
+def guessed_hours(flops: float, cores: int) -> Estimate:
+    """Hours for `flops` operations on processor cores whose speed was not measured: a wide guess, which a probe replaces."""
+    pairs = zip(CORE_FLOPS_PER_S, UTILISATION, strict=True)
+    slow, middle, fast = (flops / (cores * speed * share) / 3600 for speed, share in pairs)
+    return Estimate(middle, fast, slow, 0, 0.9, f"guessed for {cores} cores of unknown speed; a probe measures it")
+
+
+START_H = (0.03, 0.1, 0.3)
+"""Hours until a rented machine runs: quick, usual, slow."""
+LOADED_BYTES_PER_S = (1e9, 2e8, 5e7)
+"""Bytes of weights a second, downloaded and loaded."""
+CANDIDATES, ANSWERED_AT_ONCE = 3, 16
+"""Candidates that answer all scored rows; rows that are answered together."""
+
+
+def besides_hours(shape: ModelShape, scored: tuple[int, float, float], flops_per_s: float, bytes_per_s: float) -> Estimate:
+    """Hours outside the training loop: start, weights, and answers to the scored (rows, mean tokens, mean tokens of an answer).
+
+    Prompts are bound by arithmetic, answers by reading all 16-bit weights once for every token of a batch.
+    """
+    rows, tokens, answer = scored
+    weights = 2.0 * shape.parameters
+    prompts = CANDIDATES * rows * tokens * weights / flops_per_s
+    answers = CANDIDATES * rows * answer / ANSWERED_AT_ONCE * weights / bytes_per_s
+    low, middle, high = (
+        start + (weights / loaded + (prompts + answers) / share) / 3600
+        for start, loaded, share in zip(START_H, LOADED_BYTES_PER_S, reversed(UTILISATION), strict=True)
+    )
+    return Estimate(middle, low, high, 0, 0.9, "a prior for start, loading and scoring; not measured")

@@ -18,6 +18,8 @@ Pick = Literal["balanced", "random", "diverse", "similar"]
 Calibration = Literal["none", "contextual", "batch"]
 CandidateKind = Literal["prompt", "adapter", "full", "linear", "endpoint", "recorded"]
 Method = Literal["full", "lora", "qlora", "dpo", "orpo"]
+PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
+"""Methods that learn from pairs of answers, one pair at a time through the model."""
 
 
 def strategy_name(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from provetune.records.bases import BaseLicence, obligations_of
 from provetune.records.labels import Agreement, ClassCount
 from provetune.records.provenance import Change, Source, TrainingRows
 from provetune.report.inputs import ReportInputs
@@ -51,6 +52,8 @@ def _answers(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
     yield "What are the rows for?", f"The task {audit.task!r} of the project {inputs.evidence.project}."
     yield "How were they collected?", _collected(inputs)
     yield "Under which licence?", _licence(inputs)
+    yield "Under which licence is the base model?", _base_licence(inputs.licence)
+    yield "What was the base model trained on?", _declared(inputs.licence)
     yield "What is in them?", _composition(inputs)
     yield "In which languages?", _counts(found.languages, "rows") if found is not None and found.languages else "Not recorded."
     yield "Who gave the labels?", _labellers(audit.agreement)
@@ -75,6 +78,22 @@ def _licence(inputs: ReportInputs) -> str:
     told = {source.licence for source in found.sources} - {"unknown"}
     rows = f" The rows themselves say: {_counts(found.row_licences, 'rows')}" if found.row_licences else ""
     return (f"{', '.join(sorted(told))}." if told else "Unknown: the project file does not say it (data.licence).") + rows
+
+
+def _base_licence(found: BaseLicence | None) -> str:
+    if found is None:
+        return "Not recorded."
+    if found.licence == "unknown":
+        return f"Unknown: {found.model} does not say it, and neither does the project file (base.licence)."
+    if found.terms is None:
+        return f"{found.licence}, according to {found.found_in}; what it asks is not in our table."
+    asks = "; ".join(obligations_of(found.terms)) or "nothing"
+    return f"{found.terms.name}, according to {found.found_in}. It asks: {asks}. Source: {found.terms.source_url}"
+
+
+def _declared(found: BaseLicence | None) -> str:
+    data = None if found is None else found.declared_data
+    return "Not declared by its card." if data is None else f"According to its card: {', '.join(data)}."
 
 
 def _composition(inputs: ReportInputs) -> str:

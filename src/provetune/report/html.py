@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -112,6 +113,7 @@ def _values(inputs: ReportInputs, detail: _Detail, embedded: Markup | None) -> d
         "augmentation": inputs.augmentation,
         "curve": inputs.curve,
         "curve_figure": None if inputs.curve is None else sections.curve_figure(inputs.curve),
+        "overrides": [shlex.quote(one) for one in inputs.overrides],
         "evidence_sha256": hashlib.sha256(evidence.to_json().encode()).hexdigest(),
         "embedded": embedded,
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from provetune.records.augmentation import AugmentationReport
+from provetune.records.bases import BaseLicence
 from provetune.records.candidate import Plan, TrainingRun
 from provetune.records.curve import LearningCurve
 from provetune.records.data import AuditReport, Example, Split
@@ -23,7 +24,10 @@ NOT_MEASURED = Estimate(None, None, None, 0, 0.95, "not measured")
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """All records of one run. `examples` holds the test rows by id, `predictions` the texts by candidate and example id."""
+    """All records of one run. `examples` holds the test rows by id, `predictions` the texts by candidate and example id.
+
+    `overrides` are the settings that were given with `--set`.
+    """
 
     evidence: Evidence
     audit: AuditReport
@@ -40,6 +44,8 @@ class ReportInputs:
     endpoints: tuple[EndpointUse, ...] = ()
     robustness: RobustnessReport | None = None
     forgetting: ForgettingReport | None = None
+    overrides: tuple[str, ...] = ()
+    licence: BaseLicence | None = None
 
 
 def evaluations_on_test(evidence: Evidence) -> tuple[Evaluation, ...]:

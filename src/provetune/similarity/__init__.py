@@ -38,6 +38,7 @@ __all__ = [
     "own_texts",
     "shared_end",
     "shingles",
+    "tied_together",
 ]
 
 NEAR_DUPLICATE = 0.8
@@ -164,6 +165,17 @@ def shared_end(texts: Sequence[str], start: int) -> str:
 def example_groups(examples: Sequence[Example]) -> list[int]:
     """Near-duplicate group number of each example, by its own text."""
     return alike(examples).groups
+
+
+def tied_together(examples: Sequence[Example]) -> list[Example]:
+    """The examples with near-duplicates, rows of one user group and rows of one source in one group: they are no independent evidence."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(e.group, place), place, 1.0) for place, e in enumerate(examples) if e.group is not None]
+    made: dict[str, int] = {}
+    pairs += [(made.setdefault(e.source_id, place), place, 1.0) for place, e in enumerate(examples)]
+    alike: dict[int, int] = {}
+    pairs += [(alike.setdefault(number, place), place, 1.0) for place, number in enumerate(example_groups(examples))]
+    return [e.model_copy(update={"group": str(number)}) for e, number in zip(examples, groups(len(examples), pairs), strict=True)]
 
 
 def find_leaks(train: Sequence[Example], test: Sequence[Example], threshold: float = NEARLY_EQUAL) -> dict[str, tuple[str, float]]:

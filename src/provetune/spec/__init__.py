@@ -1,27 +1,23 @@
 """What the user wants: the project file, parsed once.
 
-`model` holds the tree of frozen models, `parts` its smaller sections, `text` reads YAML, `write` writes it.
+`model` holds the tree of frozen models, `data` and `train` its largest sections, `parts` the smaller ones; `text` reads YAML,
+`write` writes it.
 """
 
+from provetune.spec.data import AuditSpec, ColumnsSpec, DataSpec, FailOnSpec, SplitSpec
 from provetune.spec.model import (
-    AuditSpec,
     BaselineSpec,
     BaseSpec,
     BudgetSpec,
-    ColumnsSpec,
-    DataSpec,
-    FailOnSpec,
-    LoraSpec,
     ProjectSpec,
     ProveSpec,
-    SplitSpec,
     TaskSpec,
-    TrainSpec,
     json_schema,
     resolve_metric,
     unavailable,
 )
 from provetune.spec.parts import PersonalDataSpec
+from provetune.spec.train import LoraSpec, TrainSpec
 
 __all__ = [
     "AuditSpec",

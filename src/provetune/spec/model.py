@@ -1,6 +1,6 @@
 """What the user wants: the project file as a tree of frozen models. `text.load_spec` reads it from YAML.
 
-Every key of the long form is known here, so that a file can be checked whole. A key marked `NOT_YET` is accepted
+A key marked `NOT_YET` is accepted
 by the models but refused by `load_spec` as long as nothing acts on it: a setting is never ignored in silence.
 """
 
@@ -11,68 +11,39 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from provetune.records.candidate import PARTS, Calibration, Method, Pick, strategy_name
+from provetune.records.candidate import PARTS, Calibration, Pick, strategy_name
 from provetune.records.prompt_search import SEARCHED
+from provetune.spec.data import AuditSpec, DataSpec
 from provetune.spec.endpoint import EndpointSpec
 from provetune.spec.metrics import Measured, Metric, metric_fault
 from provetune.spec.parts import (
     NOT_YET,
     AugmentSpec,
+    Auto,
     Count,
     FairnessSpec,
-    ForgettingSpec,
-    HumanSpec,
     Names,
-    NearDuplicatesSpec,
-    PersonalDataSpec,
     PromptsSpec,
-    Remedy,
-    ReplaySpec,
     RobustnessSpec,
     RuleSpec,
     SearchSpec,
-    Share,
     ShipSpec,
     SpecPart,
-    Threshold,
-    ToxicitySpec,
     ValueSpec,
-    WarnOnSpec,
     WatchSpec,
     as_list,
+    under,
 )
+from provetune.spec.train import TrainSpec
 
-Auto = Literal["auto"]
 TaskType = Literal["classify", "extract", "generate", "chat"]
 _ANY_NAME = WithJsonSchema({"anyOf": [{"enum": list(PARTS)}, {"type": "string"}]})
 StrategyName = Annotated[str, AfterValidator(strategy_name), _ANY_NAME]
-# fmt: off
-DataFormat = Literal[
-    "auto", "chat", "prompt-completion", "preference", "alpaca", "sharegpt", "csv", "xlsx", "parquet", "datasets",
-    "label-studio", "argilla", "vertex", "bedrock",
-]
-# fmt: on
-Variant = Literal["dora", "rslora", "pissa"]
 Tracker = Literal["none", "trackio", "wandb", "mlflow", "tensorboard"]
-
-AVAILABLE_VALUES: dict[str, tuple[str, ...]] = {
-    "report.language": ("en",),
-}
-"""Keys of which this version acts on some values only."""
 
 
 def _against(value: Any) -> Any:
     return value if value == "best-baseline" else as_list(value)
-
-
-def _under(key: str) -> Any:
-    return lambda value: {key: value} if isinstance(value, str) else value
-
-
-def _different(values: list[int]) -> list[int]:
-    if len(set(values)) < len(values):
-        raise ValueError(f"found a seed twice in {values}, wanted different ones")
-    return values
 
 
 def _folds(value: int) -> int:
@@ -85,81 +56,21 @@ def _untracked() -> list[Tracker]:
     return ["none"]
 
 
-Seeds = Annotated[list[int], AfterValidator(_different), BeforeValidator(as_list, json_schema_input_type=list[int] | int)]
 Trackers = Annotated[list[Tracker], BeforeValidator(as_list, json_schema_input_type=list[Tracker] | Tracker)]
 Against = Annotated[list[str] | Literal["best-baseline"], BeforeValidator(_against, json_schema_input_type=list[str] | str)]
 
 
-class ColumnsSpec(SpecPart):
-    """Names of the columns (or JSON keys) that hold each part of an example."""
-
-    prompt: str | None = None
-    target: str | None = None
-    id: str | None = None
-    group: str | None = None
-    slice: Names = Field(default_factory=list)
-
-
-class SplitSpec(SpecPart):
-    """Shares of the rows for test and validation; `stratify`: target or none."""
-
-    test: Share | Auto = "auto"
-    validation: Share | Auto = "auto"
-    stratify: Literal["target", "none"] = "target"
-    group: str | None = None
-    seed: int = 7
-
-    @model_validator(mode="after")
-    def _leave_training_rows(self) -> Self:
-        if isinstance(self.test, float) and isinstance(self.validation, float) and self.test + self.validation >= 1:
-            raise ValueError(f"test {self.test:g} and validation {self.validation:g} leave no training rows; their sum must be below 1")
-        return self
-
-
-class DataSpec(SpecPart):
-    """The examples: files (relative to the project folder), format, columns, split."""
-
-    path: str = Field(min_length=1)
-    test: str | None = None
-    format: DataFormat = "auto"
-    columns: ColumnsSpec = ColumnsSpec()
-    split: SplitSpec = SplitSpec()
-    leaked_rows: Literal["leave-out", "forbid"] = "leave-out"
-    licence: str = "unknown"
-    collected: str = "unknown"
-    near_duplicates: Annotated[NearDuplicatesSpec | None, NOT_YET] = None
-    pii: PersonalDataSpec | None = None
-
-
-class FailOnSpec(SpecPart):
-    """Thresholds above (or, for `min_examples`, below) which the audit blocks; none takes the audit's own."""
-
-    min_examples: Count | None = None
-    truncated_share: Threshold | None = None
-    leaked: Annotated[int | None, NOT_YET] = None
-    invalid: Annotated[int | None, NOT_YET] = None
-
-
-class AuditSpec(SpecPart):
-    """When the audit blocks and when it warns; `embedding` is the folder of a static embedding model (none: TF-IDF).
-
-    `names` is a spaCy pipeline that finds names, `toxicity` a text classifier; without them neither is looked for.
-    """
-
-    fail_on: FailOnSpec = FailOnSpec()
-    warn_on: WarnOnSpec = WarnOnSpec()
-    embedding: str | None = None
-    names: str | None = None
-    toxicity: Annotated[ToxicitySpec | None, BeforeValidator(_under("model"), json_schema_input_type=ToxicitySpec | str | None)] = None
-
-
 class BaseSpec(SpecPart):
-    """The base model: `starter`, a folder or a hub name, and its revision."""
+    """The base model: `starter`, a folder or a hub name, and its revision.
+
+    `licence` is what you found its licence to be where the model does not say; `licences_allowed` are those that a base may be under.
+    """
 
     model: str = Field(default="starter", min_length=1)
     revision: str = "main"
     trust_remote_code: Annotated[bool, NOT_YET] = False
-    licences_allowed: Annotated[list[str] | None, NOT_YET] = None
+    licence: str | None = Field(default=None, min_length=1)
+    licences_allowed: Annotated[list[str] | None, BeforeValidator(as_list, json_schema_input_type=list[str] | str | None)] = None
 
 
 class TaskSpec(SpecPart):
@@ -195,7 +106,7 @@ class BaselineSpec(SpecPart):
     order: Literal["auto", "drawn", "reversed"] = "auto"
     role: str | None = None
     reasoning: Count = 128
-    endpoint: Annotated[EndpointSpec | None, BeforeValidator(_under("url"), json_schema_input_type=EndpointSpec | str | None)] = None
+    endpoint: Annotated[EndpointSpec | None, BeforeValidator(under("url"), json_schema_input_type=EndpointSpec | str | None)] = None
     called: str | None = None
     model: str | None = None
 
@@ -214,79 +125,6 @@ class BaselineSpec(SpecPart):
             raise ValueError("an 'endpoint' needs its 'model' and a name of its own in 'called' (letters, digits, blanks, '.', '-', '_')")
         if _is_strategy(self.called) or self.called == "linear" or (self.called or "").startswith("tuned-"):
             raise ValueError(f"called: {self.called!r} is the name of another candidate; take a different one")
-        return self
-
-
-def _layers(text: str) -> str:
-    if not re.fullmatch(r"all|\d+(-\d+)?(,\d+(-\d+)?)*", text):
-        raise ValueError(f"found {text!r}, wanted all, or numbers of layers as in 0-3,7")
-    return text
-
-
-class LoraSpec(SpecPart):
-    """Low-rank adapters: rank, scale, which linear layers (`all-linear` or names with commas), dropout.
-
-    `layers`: decoder layers from 0 (`all`, or as in `0-3,7`); `variants` of LoRA; `plus` is the factor on B's learning rate (LoRA+).
-    """
-
-    r: Count = 16
-    alpha: Count = 32
-    targets: str = Field(default="all-linear", min_length=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    layers: Annotated[str, AfterValidator(_layers)] = "all"
-    variants: Annotated[list[Variant], BeforeValidator(as_list, json_schema_input_type=list[Variant] | Variant)] = Field(
-        default_factory=list
-    )
-    plus: float = Field(default=1.0, ge=1, le=100)
-
-    @model_validator(mode="after")
-    def _go_together(self) -> Self:
-        if {"pissa", "dora"} <= set(self.variants):
-            raise ValueError("variants name pissa and dora; what pissa changes in the base cannot be told from dora's magnitudes: keep one")
-        return self
-
-
-class EarlyStopSpec(SpecPart):
-    """Looks at the validation split without a better score before training stops; 0 never stops."""
-
-    patience: int = Field(default=3, ge=0)
-
-
-class TrainSpec(SpecPart):
-    """How weights are tuned; `auto` is decided by the plan, which gives its reasons.
-
-    `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`.
-    """
-
-    method: Literal["auto", Method] = "auto"
-    epochs: Count | Auto = "auto"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"
-    batch_size: Count | Auto = "auto"
-    max_length: Count | Auto = "auto"
-    lora: LoraSpec = LoraSpec()
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
-    neftune: float = Field(default=0.0, ge=0, le=100)
-    beta: float = Field(default=0.1, gt=0, le=10)
-    early_stop: EarlyStopSpec = EarlyStopSpec()
-    seeds: Seeds = Field(default_factory=lambda: [1], min_length=1)
-    loss_on: Literal["assistant"] = "assistant"
-    replay: Annotated[ReplaySpec | None, BeforeValidator(_under("source"), json_schema_input_type=ReplaySpec | str | None)] = None
-    forgetting: Annotated[ForgettingSpec, BeforeValidator(_under("remedy"), json_schema_input_type=ForgettingSpec | Remedy)] = (
-        ForgettingSpec()
-    )
-
-    @model_validator(mode="after")
-    def _one_thing_beside(self) -> Self:
-        if self.replay is not None and self.forgetting.remedy == "kl":
-            raise ValueError("forgetting is kl and replay is given; keep one: both are trained on beside the rows")
-        return self
-
-    @model_validator(mode="after")
-    def _start_from_whole_weights(self) -> Self:
-        if self.forgetting.remedy == "kl" and "pissa" in self.lora.variants:
-            raise ValueError("forgetting is kl and lora.variants name pissa, which changes the base that KL holds to; keep one of them")
-        if self.method == "qlora" and "pissa" in self.lora.variants:
-            raise ValueError("method is qlora and lora.variants name pissa, which needs the base in its full width; use method lora")
         return self
 
 
@@ -312,7 +150,6 @@ class ProveSpec(SpecPart):
     fairness: FairnessSpec = FairnessSpec()
     robustness: RobustnessSpec = RobustnessSpec()
     rules: Annotated[list[RuleSpec], NOT_YET] = Field(default_factory=list)
-    human: Annotated[HumanSpec | None, NOT_YET] = None
 
 
 class BudgetSpec(SpecPart):
@@ -323,13 +160,6 @@ class BudgetSpec(SpecPart):
     gpu: Annotated[str, NOT_YET] = "any"
 
 
-class ReportSpec(SpecPart):
-    """Form and language of the report."""
-
-    pdf: Annotated[bool, NOT_YET] = False
-    language: str = "en"
-
-
 class ProjectSpec(SpecPart):
     """The whole project file."""
 
@@ -337,13 +167,13 @@ class ProjectSpec(SpecPart):
     name: str = Field(min_length=1, max_length=100)
     owner: str = ""
     purpose: str = ""
-    data: Annotated[DataSpec, BeforeValidator(_under("path"), json_schema_input_type=DataSpec | str)]
+    data: Annotated[DataSpec, BeforeValidator(under("path"), json_schema_input_type=DataSpec | str)]
     audit: AuditSpec = AuditSpec()
     augment: AugmentSpec = AugmentSpec()
-    base: Annotated[BaseSpec, BeforeValidator(_under("model"), json_schema_input_type=BaseSpec | str)] = BaseSpec()
-    task: Annotated[TaskSpec, BeforeValidator(_under("type"), json_schema_input_type=TaskSpec | TaskType)]
+    base: Annotated[BaseSpec, BeforeValidator(under("model"), json_schema_input_type=BaseSpec | str)] = BaseSpec()
+    task: Annotated[TaskSpec, BeforeValidator(under("type"), json_schema_input_type=TaskSpec | TaskType)]
     metric: Metric = "auto"
-    baselines: list[Annotated[BaselineSpec, BeforeValidator(_under("name"), json_schema_input_type=BaselineSpec | str)]] = Field(
+    baselines: list[Annotated[BaselineSpec, BeforeValidator(under("name"), json_schema_input_type=BaselineSpec | str)]] = Field(
         default_factory=list
     )
     prompts: PromptsSpec = PromptsSpec()
@@ -355,7 +185,6 @@ class ProjectSpec(SpecPart):
     watch: Annotated[WatchSpec | None, NOT_YET] = None
     budget: BudgetSpec = BudgetSpec()
     tracking: Trackers = Field(default_factory=_untracked)
-    report: ReportSpec = ReportSpec()
 
     @model_validator(mode="after")
     def _agree_with_itself(self) -> Self:
@@ -406,27 +235,17 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "http://json-schema.org/draft-07/schema#", **ProjectSpec.model_json_schema(mode="validation")}
 
 
-def unavailable(spec: ProjectSpec) -> list[str]:
+def unavailable(part: SpecPart, shown: str = "") -> list[str]:
     """What the user has set (and not to its default) that this version does not act on, one line per setting."""
-    return _unavailable(spec, "", "")
-
-
-def _unavailable(part: SpecPart, shown: str, key_path: str) -> list[str]:
     found: list[str] = []
     for name, field in type(part).model_fields.items():
-        value, key = part.__dict__[name], field.alias or name
+        value, path = part.__dict__[name], shown + (field.alias or name)
         if name not in part.model_fields_set or value == field.get_default(call_default_factory=True):
             continue
-        path, keys = shown + key, key_path + key
-        allowed = AVAILABLE_VALUES.get(keys)
         if NOT_YET in field.metadata:
             found.append(f"{path}: not available in this version; remove it")
-        elif allowed is not None:
-            wrong = [str(v) for v in (value if isinstance(value, list) else [value]) if v not in allowed]
-            found += [f"{path}: {v!r} is not available in this version; use {' or '.join(allowed)}" for v in wrong]
         elif isinstance(value, SpecPart):
-            found += _unavailable(value, f"{path}.", f"{keys}.")
+            found += unavailable(value, f"{path}.")
         elif isinstance(value, list):
-            parts = [(i, v) for i, v in enumerate(value) if isinstance(v, SpecPart)]
-            found += [line for i, v in parts for line in _unavailable(v, f"{path}[{i}].", f"{keys}.")]
+            found += [line for i, v in enumerate(value) if isinstance(v, SpecPart) for line in unavailable(v, f"{path}[{i}].")]
     return found

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 NOT_YET = "not yet"
 """Marks a key that this version reads but does not act on."""
 
+Auto = Literal["auto"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Threshold = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -17,6 +18,11 @@ Count = Annotated[int, Field(ge=1)]
 def as_list(value: Any) -> Any:
     """A single text or number as a list of one."""
     return [value] if isinstance(value, str | int) else value
+
+
+def under(key: str) -> Any:
+    """Reads a single text as a mapping with that one key."""
+    return lambda value: {key: value} if isinstance(value, str) else value
 
 
 Names = Annotated[list[str], BeforeValidator(as_list, json_schema_input_type=list[str] | str)]
@@ -50,26 +56,11 @@ class AugmentSpec(SpecPart):
     seed: int = 7
 
 
-class NearDuplicatesSpec(SpecPart):
-    """How near-duplicates are found, and from which similarity on."""
-
-    method: Literal["minhash"] = "minhash"
-    threshold: Threshold = 0.9
-
-
 class PersonalDataSpec(SpecPart):
     """Which kinds of personal data are looked for, and what is done with them."""
 
     action: Literal["report", "mask", "drop"] = "report"
     kinds: Names = Field(default_factory=list)
-
-
-class WarnOnSpec(SpecPart):
-    """Thresholds from which the audit warns; none takes the audit's own."""
-
-    duplicate_share: Annotated[Threshold | None, NOT_YET] = None
-    label_noise_share: Annotated[Threshold | None, NOT_YET] = None
-    kappa_below: Annotated[Threshold | None, NOT_YET] = None
 
 
 class ToxicitySpec(SpecPart):
@@ -172,13 +163,6 @@ class RuleSpec(SpecPart):
     max_gap_increase: float | None = None
     p95_ms: float | None = None
     max_usd_per_1k: float | None = None
-
-
-class HumanSpec(SpecPart):
-    """A blind comparison by people."""
-
-    blind_pairs: Count = 50
-    min_win_rate: Threshold = 0.55
 
 
 class ExpertSpec(SpecPart):

@@ -1,14 +1,12 @@
-"""The project file as `init` writes it: the short form for a start, the long form with every key of this version."""
+"""The project file as `init` writes it: the short form, for a start."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import yaml
 
-from provetune.spec.model import AVAILABLE_VALUES, DataSpec, ProjectSpec
-from provetune.spec.parts import NOT_YET, SpecPart
+from provetune.spec.data import DataSpec
 
 MODELINES = "# yaml-language-server: $schema=.provetune/schema.json\n# $schema: .provetune/schema.json\n"
 """Tell the YAML language server and JetBrains editors where the schema is."""
@@ -30,37 +28,6 @@ budget:
   max_usd: 20
   max_hours: 2
 """
-
-
-def full_yaml(spec: ProjectSpec) -> str:
-    """Every key that this version acts on, with the values of `spec`; reading it gives an equal spec."""
-    return MODELINES + "\n".join(_lines(spec, "", "")) + "\n"
-
-
-def _lines(part: SpecPart, section: str, indent: str) -> Iterator[str]:
-    for name, field in type(part).model_fields.items():
-        value, key = part.__dict__[name], field.alias or name
-        if NOT_YET in field.metadata and value == field.get_default(call_default_factory=True):
-            continue
-        if isinstance(value, SpecPart):
-            inner = list(_lines(value, f"{section}{key}.", f"{indent}  "))
-            yield from [f"{indent}{key}:", *inner] if inner else []
-        elif isinstance(value, list) and value and isinstance(value[0], SpecPart):
-            yield f"{indent}{key}:"
-            yield from (f"{indent}  - {_flow(_short(item))}" for item in value)
-        else:
-            line, choices = f"{indent}{key}: {_flow(value)}", _choices(field.annotation, section + key)
-            yield f"{line.ljust(34)}  # {' | '.join(choices)}" if len(choices) > 1 else line
-
-
-def _short(part: SpecPart) -> dict[str, Any]:
-    return part.model_dump(by_alias=True, exclude_none=True)
-
-
-def _choices(annotation: Any, path: str) -> list[str]:
-    if path in AVAILABLE_VALUES:
-        return list(AVAILABLE_VALUES[path])
-    return [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
 
 
 def _flow(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Several claims at once: adjusted p-values, simultaneous intervals, and the claim that all hold."""
+"""Several claims at once: adjusted p-values, and the confidence of a claim that has one end."""
 
 from __future__ import annotations
 
@@ -20,15 +20,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return _as_given(adjusted, order)
 
 
-def simultaneous_confidence(confidence: float, claims: int) -> float:
-    """Confidence of each of several intervals that hold all together: 1 - alpha / claims (Bonferroni, which goes with `holm`).
-
-    >>> round(simultaneous_confidence(0.95, 5), 4)
-    0.99
-    """
-    return 1 - (1 - confidence) / max(1, claims)
-
-
 def noninferiority_confidence(confidence: float) -> float:
     """Two-sided confidence of the interval for "not worse": one end alone decides, so each keeps the whole alpha.
 
@@ -36,16 +27,6 @@ def noninferiority_confidence(confidence: float) -> float:
     0.9
     """
     return 1 - 2 * (1 - confidence)
-
-
-def intersection_union(p_values: Sequence[float]) -> float:
-    """The p-value of "every one of these claims holds": the largest, without correction (Berger 1982). 1 without a claim.
-
-    >>> intersection_union([0.01, 0.04, 0.03])
-    0.04
-    """
-    _sorted(p_values)
-    return max(p_values, default=1.0)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from peft import LoraConfig, get_peft_model
 from torch.nn import Linear
 
 from provetune.errors import SpecError
@@ -28,6 +27,8 @@ def lora(model: Any, hyperparameters: Hyperparameters) -> Any:
     (Kalajdzievski 2023, arXiv 2312.03732: scale alpha / sqrt(r)), `pissa` (Meng et al. 2024, arXiv 2404.02948: start from the
     largest singular vectors). `layers` are decoder layers (`all`, or numbers as in `0-3,7`). Raises SpecError on layers the model lacks.
     """
+    from peft import LoraConfig, get_peft_model
+
     variants = variants_of(hyperparameters)
     layers = layer_numbers(str(hyperparameters.get("layers", "all")), model.config.get_text_config().num_hidden_layers)
     config = LoraConfig(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 Start = dict[str, torch.Tensor]
@@ -17,6 +16,8 @@ WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 def start_of(model: Any) -> Start:
     """A copy of the adapter that training starts from."""
+    from peft import get_peft_model_state_dict
+
     return {name: value.detach().cpu().clone() for name, value in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
 
 

@@ -25,8 +25,6 @@ from provetune.records.candidate import Candidate
 from provetune.records.data import Example
 from provetune.tuning.state import Hooks, LoopSettings, LoopState
 
-PREFERENCE = ("dpo", "orpo")
-
 
 @dataclass(frozen=True)
 class Pair:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,7 +25,7 @@ from provetune.hashing import folder_sha256
 from provetune.models.quantized import write_quantization
 from provetune.models.transformers import TransformersGenerator, load_model
 from provetune.protocols import Progress, Tokenizer
-from provetune.records.candidate import Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
+from provetune.records.candidate import PREFERENCE, Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
 from provetune.records.data import Example
 from provetune.scoring import Yardstick, measure
 from provetune.stats.estimate import Estimate
@@ -37,8 +37,10 @@ from provetune.tuning.loop import Trainer
 from provetune.tuning.methods import METHODS, variants_of
 from provetune.tuning.overfitting import generalisation_gap, memorising
 from provetune.tuning.pissa import Start, fit_to_given_base, start_of
-from provetune.tuning.preference import PREFERENCE, Pair, train_on_pairs, training_pairs
 from provetune.tuning.state import TIME_LIMIT, Hooks, LoopSettings, LoopState, ValidationPoint
+
+if TYPE_CHECKING:
+    from provetune.tuning.preference import Pair
 
 PACK_TOKENS = PADDED_TOKENS = 1024
 """Most tokens that travel through the model at once, packed and padded."""
@@ -93,7 +95,7 @@ def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: T
 def tune(request: TuneRequest) -> TrainingRun:
     """Train (or go on from the newest checkpoint), write the best weights to `request.out`, return the record."""
     max_length = min(int(request.hyperparameters["max_length"]), request.tokenizer.context_length)
-    pairs = training_pairs(request.train, request.template, request.tokenizer, max_length) if request.method in PREFERENCE else []
+    pairs = _pairs(request, max_length)
     rows = [pair.chosen for pair in pairs] or training_rows(request.train, request.template, request.tokenizer, max_length)
     validation_rows = training_rows(request.validation, request.template, request.tokenizer, max_length)
     if not rows or not validation_rows:
@@ -136,12 +138,23 @@ def tune(request: TuneRequest) -> TrainingRun:
     return _record(request, state, len(rows), beside).model_copy(update=_overfitting(gap, state))
 
 
+def _pairs(request: TuneRequest, max_length: int) -> list[Pair]:
+    """What DPO and ORPO learn from; nothing for the other methods, which are spared the import of TRL's ground and of PEFT."""
+    if request.method not in PREFERENCE:
+        return []
+    from provetune.tuning.preference import training_pairs
+
+    return training_pairs(request.train, request.template, request.tokenizer, max_length)
+
+
 def _trained(
     request: TuneRequest, model: Any, data: tuple[Sequence[TokenRow], Sequence[Pair]], how: tuple[LoopSettings, Hooks]
 ) -> LoopState:
     (rows, pairs), (settings, hooks) = data, how
     if not pairs:
         return Trainer(model, rows, settings, CheckpointFolder(request.checkpoints), hooks).run()
+    from provetune.tuning.preference import train_on_pairs
+
     beta = float(request.hyperparameters["beta"])
     return train_on_pairs(model, pairs, (request.method, beta, settings), request.checkpoints / "trl", hooks)
 

@@ -27,7 +27,7 @@ def baseline_project(project: Project) -> BaselineReport:
     """Measure every opponent on the validation rows; nothing is trained and the test rows stay sealed."""
     need_torch()
     with project.store.locked():
-        begin_run(project)
+        begin_run(project, leads=False)
         prepared = prepare(project)
         found, _ = opponents(project, prepared, prompt_candidates(project, prepared.train, prepared.settings))
         test_rows, margin = len(prepared.split.test_ids), project.spec.prove.margin

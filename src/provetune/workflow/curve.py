@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 
-from provetune.errors import DataError, EvidenceError, SpecError
+from provetune.errors import DataError, SpecError
+from provetune.evaluation.learning_curve import Question, Sized, learning_curve
+from provetune.evaluation.learning_curve import needed_text as needed_text
 from provetune.hashing import fingerprint
 from provetune.records.curve import LearningCurve
 from provetune.records.data import Example
 from provetune.records.evaluation import Evaluation
 from provetune.stats.estimate import Estimate
-from provetune.store import StepKey, content_sha256
+from provetune.store import StepKey, content_sha256, records_in
 from provetune.workflow import steps
-from provetune.workflow.enough import Question, Sized, learning_curve
 from provetune.workflow.prepare import Prepared, prepare
 from provetune.workflow.project import Project, begin_run, need_torch
 from provetune.workflow.prompts import prompt_candidates
@@ -51,7 +51,7 @@ def curve_of(project: Project, *, quick: bool, noise: bool) -> LearningCurve:
     if not quick:
         need_torch()
     with project.store.locked():
-        begin_run(project)
+        begin_run(project, leads=False)
         prepared = prepare(project)
         learner: Learner
         if quick:
@@ -79,10 +79,7 @@ def curve_sizes(rows: int, most: int) -> list[int]:
 
 def stored_curve(project: Project) -> LearningCurve | None:
     """The curve measured for this very spec and data: one of real trainings first; None where there is none."""
-    found = []
-    for file in sorted((project.store.current / "records").glob("learning-curve-*.json")):
-        with contextlib.suppress(ValueError, EvidenceError):  # a damaged one is measured again when it is asked for
-            found.append(LearningCurve.from_json(file.read_text(encoding="utf-8")))
+    found = records_in(project.store.current, LearningCurve)  # a damaged one is measured again when it is asked for
     return min(found, key=lambda curve: (curve.proxy, not curve.noisy), default=None)
 
 

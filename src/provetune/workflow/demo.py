@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from provetune.errors import EvidenceError, FolderError
+from provetune.store import need_writable
 from provetune.workflow.project import SPEC_FILE
-from provetune.workflow.start import need_writable
 
 EXAMPLE = Path(__file__).parents[1] / "examples_data" / "support_tickets"
 RECORDED = EXAMPLE / "recorded"

@@ -17,8 +17,8 @@ from huggingface_hub.constants import ENDPOINT
 
 from provetune.errors import FolderError
 from provetune.models.locate import STARTER
+from provetune.store import need_writable
 from provetune.workflow.project import environment
-from provetune.workflow.start import need_writable
 
 TRAINING_PACKAGES = ("torch", "accelerate", "peft", "safetensors")
 INSTALL = "pip install 'provetune[train]'"

@@ -11,14 +11,15 @@ from typing import get_args
 
 from provetune.errors import DataError, FolderError, SpecError
 from provetune.formats import WRITERS, Notes, RawRow
+from provetune.formats.columns import Ask, choose_columns, choose_part
 from provetune.formats.part import split_part
 from provetune.formats.row import example_of
 from provetune.formats.text import did_you_mean
 from provetune.load import guess_task, read_rows
 from provetune.records.data import Example
 from provetune.spec import ColumnsSpec, DataSpec
-from provetune.spec.model import DataFormat
-from provetune.workflow.start import Ask, advice_at_start, choose_columns, choose_part
+from provetune.spec.data import DataFormat
+from provetune.workflow.advice import advice_at_start
 
 TABLES = ("csv", "tsv", "xlsx", "parquet", "datasets")
 """Formats that keep the names of the columns that were read."""

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from provetune.chat import tools_of
 from provetune.errors import FolderError, SpecError
@@ -14,11 +14,10 @@ from provetune.formats.chat import message_object, tool_objects
 from provetune.models.locate import STARTER
 from provetune.records.candidate import TrainingRun
 from provetune.records.data import Example, Split
-from provetune.store import write_atomic
+from provetune.store import records_in, write_atomic
 from provetune.workflow.project import Project
 from provetune.workflow.verify import read_evidence
 
-R = TypeVar("R", TrainingRun, Split)
 USUAL = {"optimizer": "adamw", "plus": 1.0, "neftune": 0.0, "layers": "all"}
 """Settings that the script knows at this value only."""
 VARIANTS = {"dora": "use_dora", "rslora": "use_rslora"}
@@ -41,11 +40,7 @@ def export_script(project: Project, out: Path, *, force: bool = False) -> Script
     script = out / "train.py"
     if script.exists() and not force:
         raise FolderError(f"{script}: is there already; name another folder with --out, or write it anew with --force")
-    runs = project.store.runs
-    decided = [run for run in (runs / "latest", *sorted(runs.glob("[0-9]*-*"), reverse=True)) if (run / "evidence.json").is_file()]
-    if not decided:
-        raise FolderError(f"{project.folder}: found no run that reached a decision, wanted one; `provetune run` makes it")
-    run = decided[0].resolve()
+    run = project.store.decided_run()
     training, parts = _champion(run)
     if parts.dataset != project.dataset.fingerprint:
         raise SpecError(f"{run}: trained on other data than there are now; run `provetune run` again")
@@ -62,15 +57,11 @@ def _champion(run: Path) -> tuple[TrainingRun, Split]:
     """The training that the verdict is about, and the split that it was judged on."""
     evidence = read_evidence(run / "evidence.json")
     champion = next(e.candidate for e in evidence.evaluations if e.candidate.name == evidence.champion)
-    for training in _records(run, "tuning", TrainingRun):
-        for parts in _records(run, "split", Split):
+    for training in records_in(run, TrainingRun):
+        for parts in records_in(run, Split):
             if (training.weights_sha256, parts.fingerprint) == (champion.weights_sha256, evidence.fixed_before_training["split"]):
                 return training, parts
     raise SpecError(f"{run}: found no training of {champion.name}, which the verdict is about; run `provetune run` again")
-
-
-def _records(run: Path, step: str, kind: type[R]) -> list[R]:
-    return [kind.from_json(file.read_text(encoding="utf-8")) for file in sorted((run / "records").glob(f"{step}-*.json"))]
 
 
 def _refuse_unusual(training: TrainingRun, rows: int) -> None:

@@ -148,11 +148,8 @@ def _swapped(project: Project, asked: Treated, limits: Limits) -> Iterator[tuple
     sides = tuple(Side(one.candidate, one.generator, _afresh(one.generator)) for one in (asked.before, asked.after))
     for category in _categories(project, asked.unsealed):
         pairs = make_twins(category, asked.rows)
-
-        def progress(what: str, done: int, total: int, category: str = category) -> None:
-            project.progress(f"fairness, {category} exchanged: {what}", done, total)
-
-        yield pairs.count, counterfactual(pairs, (sides[0], sides[1]), yardstick, metric, (limits, progress))
+        told = project.reporting(f"fairness, {category} exchanged")
+        yield pairs.count, counterfactual(pairs, (sides[0], sides[1]), yardstick, metric, (limits, told))
 
 
 def _afresh(generator: Generator) -> Generator:

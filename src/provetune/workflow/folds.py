@@ -11,29 +11,29 @@ from pathlib import Path
 from provetune.errors import Notice, SpecError
 from provetune.evaluation import confidence_at
 from provetune.gate import Measured
-from provetune.hashing import fingerprint
 from provetune.metrics import METRICS
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, ResponseCache
 from provetune.protocols import Generator
-from provetune.records.candidate import Candidate, Method, Plan, TrainingRun
+from provetune.records.candidate import Method, Plan, TrainingRun
 from provetune.records.data import AuditReport, Example, Split
-from provetune.records.evaluation import Decision, Evaluation, Evidence, GateRule, Prediction
+from provetune.records.evaluation import Decision, Evaluation, Evidence, GateRule
 from provetune.records.folds import FoldReport
+from provetune.similarity import tied_together
 from provetune.split import folds, split
-from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
-from provetune.stats.proportion import wilson
-from provetune.store import StepKey, content_sha256, lines_of, row_hash
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender, best_of
+from provetune.workflow.folded import all_as_test, merged, one_name
+from provetune.workflow.licence import base_licence
 from provetune.workflow.opponents import opponents, under_each_prompt
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.prevention import prevented
 from provetune.workflow.project import Project, lock_split
 from provetune.workflow.prompts import generation_settings, prompt_candidates, with_shots
-from provetune.workflow.prove import Results, evidence_of, write_proof
+from provetune.workflow.proof import Results, evidence_of, write_proof
 from provetune.workflow.recipe import RECIPE, decide_recipe, measured_over_folds, outlook, summarised
 from provetune.workflow.roi import returns
+from provetune.workflow.rules import fixed_before_training, gate_rules, opening_of
 from provetune.workflow.stored_votes import stored_votes
 from provetune.workflow.tuned import Recipe, identity, load_generator, trained, tuned_candidate
 
@@ -64,7 +64,7 @@ class Ground:
             review=self.review,
             split=self.whole,
             train=parts.train,
-            validation=steps.tied_together(parts.validation),
+            validation=tied_together(parts.validation),
             settings=generation_settings(self.project, parts.train),
             responses=self.responses,
             base=with_shots(self.project, parts.train, self.base),
@@ -87,18 +87,19 @@ def prove_recipe(project: Project, *, train: bool, final: bool) -> tuple[Decisio
     SpecError on settings that speak of one set of weights. A killed call goes on where it was.
     """
     _refuse(project)
+    base_licence(project)
     review = steps.audit_project(project)
     steps.refuse_blocked(review)
-    rows = steps.tied_together(project.examples)
+    rows = tied_together(project.examples)
     scored = [row for row in rows if not row.synthetic]
     fold_of = folds(scored, project.spec.prove.folds, project.spec.data.split.seed)
     responses = ResponseCache(project.folder / ".provetune" / "responses.sqlite")
     base = CachedGenerator(LazyGenerator(lambda: load_generator(project, None, None)), responses, identity(project))
-    ground = Ground(project, review, _whole(project, scored), rows, fold_of, responses, base)
+    ground = Ground(project, review, all_as_test(project, scored), rows, fold_of, responses, base)
     first = ground.prepared(0)
     plan = steps.plan_project(project, ground.whole, first.train)
     rules = _rules(project, first)
-    fixed = {**steps.fixed_before_training(project, ground.whole, rules), "folds": str(project.spec.prove.folds)}
+    fixed = {**fixed_before_training(project, ground.whole, rules), "folds": str(project.spec.prove.folds)}
     lock_split(project, fixed)
     made = [_fold(ground, plan, number, allowed=train) for number in range(project.spec.prove.folds)]
     results = Results(review, ground.whole, plan, tuple(run for one in made for run in one.runs), (), rules, fixed)
@@ -142,36 +143,8 @@ def _refuse(project: Project) -> None:
 def _rules(project: Project, first: Prepared) -> tuple[GateRule, ...]:
     """Those that out-of-fold predictions can answer: better than the prompts, and the audit."""
     prompts = prompt_candidates(project, first.train, first.settings)
-    rules = steps.gate_rules(project, list(prompts))
+    rules = gate_rules(project, list(prompts))
     return tuple(rule for rule in rules if rule.kind in ("beats_baseline", "audit") and not rule.panel)
-
-
-def _whole(project: Project, scored: Sequence[Example]) -> Split:
-    """All rows as one test part."""
-    inputs = {"rows": content_sha256(scored), "folds": str(project.spec.prove.folds), "seed": str(project.spec.data.split.seed)}
-    sealed = project.store.sealed
-    return project.store.once(
-        StepKey("folds", 1, inputs), Split, lambda: _sealed(project, scored), usable=lambda one: (sealed / one.test_file).is_file()
-    )
-
-
-def _sealed(project: Project, scored: Sequence[Example]) -> Split:
-    name, digest = project.store.seal_rows(scored)
-    made = {e.id: "is made from another row or by a model; such rows only train" for e in project.examples if e.synthetic}
-    return Split(
-        dataset=project.dataset.fingerprint,
-        seed=project.spec.data.split.seed,
-        strategy=f"{project.spec.prove.folds} folds, each scored by a training on the others",
-        grouped_by=("near duplicates", "source_id", "group"),
-        train_ids=(),
-        validation_ids=(),
-        test_ids=tuple(e.id for e in scored),
-        test_file=name,
-        test_sha256=digest,
-        test_row_hashes=tuple(row_hash(e) for e in scored),
-        left_out=made,
-        smallest_provable_gain=smallest_provable_gain(len(scored), EXPECTED_DISCORDANCE),
-    )
 
 
 def _fold(ground: Ground, plan: Plan, number: int, *, allowed: bool) -> Fold:
@@ -203,8 +176,8 @@ def _recipe(project: Project, prepared: Prepared, plan: Plan, method: Method, na
 def _proof(project: Project, results: Results, made: list[Fold], fold_of: dict[str, int]) -> tuple[Decision, Path, Path]:
     """Open all held-out rows once, score each out of its fold, decide, write."""
     everyone = [[(one.candidate.name, one) for one in fold.beside] + [(RECIPE, fold.champion)] for fold in made]
-    named = {name: _together([dict(each)[name].candidate for each in everyone], name) for name, _ in everyone[0]}
-    opening = steps.opening_of(project, results.split, results.fixed, list(named.values()))
+    named = {name: one_name([dict(each)[name].candidate for each in everyone], name) for name, _ in everyone[0]}
+    opening = opening_of(project, results.split, results.fixed, list(named.values()))
     _, number = project.store.open_test(results.split.test_file, opening)
     confidence = confidence_at(project.spec.prove.confidence, number)
     chosen = tuple(fold.champion.candidate.name for fold in made)
@@ -215,7 +188,7 @@ def _proof(project: Project, results: Results, made: list[Fold], fold_of: dict[s
     for rows in held:
         for name, one in everyone.pop(0):
             found[name].append(one.evaluated(project, rows, "test"))
-    on_test = tuple(summarised(_merged(project, named[name], parts), fold_of, confidence) for name, parts in found.items())
+    on_test = tuple(summarised(merged(project, named[name], parts), fold_of, confidence) for name, parts in found.items())
     judged_at = (tuple(f.check for f in results.audit.blockers), number, confidence)
     measured = measured_over_folds(on_test, RECIPE, fold_of, judged_at)
     says = outlook(len(project.examples), measured, results.rules)
@@ -237,35 +210,6 @@ def _evidence(project: Project, results: Results, measured: Measured, found: tup
             "roi": returns(project, (results.plan, results.runs, ()), on_test, measured.comparisons, RECIPE),
         }
     )
-
-
-def _together(candidates: Sequence[Candidate], name: str) -> Candidate:
-    """One name for what stood in all folds; prompt and settings are those of the first, the hash is over all."""
-    hashed = fingerprint([one.fingerprint for one in candidates])
-    return candidates[0].model_copy(update={"name": name, "weights_sha256": hashed, "weights_folder": None})
-
-
-def _merged(project: Project, candidate: Candidate, parts: Sequence[Evaluation]) -> Evaluation:
-    """The out-of-fold evaluations as one; of metrics those that all folds have."""
-    metrics = [name for name in parts[0].metrics if all(name in part.metrics for part in parts)]
-    usable = sum(round((part.parsed.value or 0.0) * part.parsed.n) for part in parts)
-    texts = [Prediction.model_validate_json(line) for part in parts for line in lines_of(project.folder / part.predictions_file)]
-    return parts[0].model_copy(
-        update={
-            "candidate": candidate,
-            "example_ids": tuple(name for part in parts for name in part.example_ids),
-            "group_ids": tuple(name for part in parts for name in part.group_ids),
-            "metrics": {name: parts[0].metrics[name] for name in metrics},
-            "observations": {name: tuple(row for part in parts for row in part.observations[name]) for name in metrics},
-            "parsed": wilson(usable, sum(part.parsed.n for part in parts)),
-            "predictions_file": project.store.write_predictions(f"out-of-fold-{candidate.name}-{candidate.fingerprint[:8]}", texts),
-            "label_prior": (),
-            **{name: sum(getattr(part, name) for part in parts) for name in _SUMS},
-        }
-    )
-
-
-_SUMS = ("not_measured", "seconds", "prompt_tokens", "completion_tokens", "shots_left_out", "kept")
 
 
 def _final(ground: Ground, plan: Plan, method: Method) -> None:

@@ -10,7 +10,9 @@ from provetune.models.responses import CachedGenerator, ResponseCache
 from provetune.protocols import Generator
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import AuditReport, Example, Split
+from provetune.similarity import tied_together
 from provetune.workflow import steps
+from provetune.workflow.licence import base_licence
 from provetune.workflow.project import Project
 from provetune.workflow.prompts import generation_settings, with_shots
 from provetune.workflow.tuned import identity, load_generator
@@ -30,20 +32,26 @@ class Prepared:
 
 
 def prepare(project: Project) -> Prepared:
-    """Audit and split. Raises AuditBlocked where something must be mended first."""
-    review = steps.audit_project(project)
-    steps.refuse_blocked(review)
-    split = steps.split_project(project, review)
-    rows = {example.id: example for example in project.examples}
-    train = [rows[i] for i in split.train_ids]
+    """Licence, audit and split. Raises SpecError on a base that may not be used, AuditBlocked where something must be mended first."""
+    base_licence(project)
+    review, split, train, validation = parted(project)
     responses = ResponseCache(project.folder / ".provetune" / "responses.sqlite")
     base = CachedGenerator(LazyGenerator(lambda: load_generator(project, None, None)), responses, identity(project))
     return Prepared(
         review=review,
         split=split,
         train=train,
-        validation=steps.tied_together([rows[i] for i in split.validation_ids]),
+        validation=validation,
         settings=generation_settings(project, train),
         responses=responses,
         base=with_shots(project, train, base),
     )
+
+
+def parted(project: Project) -> tuple[AuditReport, Split, list[Example], list[Example]]:
+    """Audit, split, and the rows of training and validation. Raises AuditBlocked where something must be mended first."""
+    review = steps.audit_project(project)
+    steps.refuse_blocked(review)
+    split = steps.split_project(project, review)
+    rows = {example.id: example for example in project.examples}
+    return review, split, [rows[i] for i in split.train_ids], tied_together([rows[i] for i in split.validation_ids])

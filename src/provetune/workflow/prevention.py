@@ -11,6 +11,7 @@ from provetune.evaluation.retention import write_texts
 from provetune.load import load
 from provetune.models.lazy import LazyGenerator
 from provetune.protocols import Generator, Speaker
+from provetune.records.candidate import PREFERENCE
 from provetune.records.data import Example, Message
 from provetune.similarity import find_leaks
 from provetune.spec import DataSpec, TaskSpec
@@ -36,7 +37,7 @@ def prevented(project: Project, prepared: Prepared, recipe: Recipe) -> Recipe:
     """The recipe with what `train.forgetting` and `train.replay` add before a training."""
     spec = project.spec.train
     remedy = spec.forgetting.remedy
-    if recipe.method in ("dpo", "orpo"):
+    if recipe.method in PREFERENCE:
         if spec.replay is not None or remedy in ("kl", "replay", "distill"):
             raise SpecError(
                 f"train.method: {recipe.method} takes no texts beside the pairs; use train.forgetting: scale, auto or none, and no replay"
@@ -59,10 +60,8 @@ def own_texts(project: Project, prepared: Prepared, pull: float) -> BesideTexts:
     general = [(Message(role="user", content=text),) for text in general_prompts()] * GENERAL_DRAWS
     own = [e.prompt_messages for e in sampled(prepared.train, max(0, count - len(general)), "texts beside")]
 
-    def progress(what: str, done: int, total: int) -> None:
-        project.progress(f"base, texts to keep it by: {what}", done, total)
-
-    talks = write_texts(cast("Speaker", prepared.base), [*general, *own][:count], project.spec.train.seeds[0], progress)
+    told = project.reporting("base, texts to keep it by")
+    talks = write_texts(cast("Speaker", prepared.base), [*general, *own][:count], project.spec.train.seeds[0], told)
     return BesideTexts(talks, HELD if pull else LEARNED, pull, {"texts that the base wrote": len(talks)})
 
 
@@ -94,11 +93,8 @@ def _distilled(project: Project, prepared: Prepared, recipe: Recipe) -> Recipe:
         raise SpecError("train.forgetting: distill rewrites targets, but those of a classification are labels; use scale, kl or auto")
     given = spec.train.forgetting
     rules = Rules(recipe.settings, yardstick_of(project, "validation"), project.metric, given.teacher is None, given.at_least)
-
-    def progress(what: str, done: int, total: int) -> None:
-        project.progress(f"targets written by {given.teacher or 'the base'}: {what}", done, total)
-
-    rows, counts = distilled(recipe.train, _teacher(project, prepared), rules, progress)
+    told = project.reporting(f"targets written by {given.teacher or 'the base'}")
+    rows, counts = distilled(recipe.train, _teacher(project, prepared), rules, told)
     return replace(recipe, train=rows, rewritten=counts)
 
 

@@ -7,21 +7,23 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provetune import __version__
 from provetune.errors import DataError, SpecError
 from provetune.hashing import canonical_json, fingerprint
 from provetune.load import labels_of
-from provetune.models.locate import model_folder
+from provetune.models.card import UNKNOWN
+from provetune.models.locate import local_folder, model_card, model_folder
 from provetune.models.tokenizer import FolderTokenizer, model_ref
+from provetune.planning.licences import refusal
 from provetune.protocols import Progress
 from provetune.records.candidate import ModelRef
 from provetune.records.data import Dataset, Example
 from provetune.records.fixes import FixPlan
 from provetune.records.provenance import Source
-from provetune.spec import ProjectSpec, resolve_metric
+from provetune.spec import BaseSpec, ProjectSpec, resolve_metric
 from provetune.spec.text import SPEC_FILE as SPEC_FILE
 from provetune.spec.text import load_spec
 from provetune.store import Store, content_sha256, write_atomic
@@ -49,6 +51,11 @@ class Project:
     tokenizer: FolderTokenizer
     model: ModelRef
     progress: Progress
+    overrides: tuple[str, ...] = ()
+
+    def reporting(self, who: str) -> Progress:
+        """Progress that says whose it is."""
+        return lambda what, done, total: self.progress(f"{who}: {what}", done, total)
 
     @property
     def key(self) -> str:
@@ -65,7 +72,7 @@ def _spec_fingerprint(spec: ProjectSpec) -> str:
 
 def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> Project:
     """Read the spec and all rows; every error names file and line. Nothing is written."""
-    return project_of(folder, load_spec(folder / SPEC_FILE, overrides), progress)
+    return replace(project_of(folder, load_spec(folder / SPEC_FILE, overrides), progress), overrides=tuple(overrides))
 
 
 def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
@@ -80,8 +87,9 @@ def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
     if spec.task.type == "classify":
         labels = labels_of(examples) if spec.task.labels == "auto" else tuple(spec.task.labels)
         _check_test_labels(given or (), labels, spec)
-    base_folder = model_folder(spec.base.model, spec.base.revision, folder, offline=bool(os.environ.get("HF_HUB_OFFLINE")))
+    base_folder, licence = _base(folder, spec.base)
     tokenizer = FolderTokenizer(base_folder)
+    model = model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer)
     store = Store(folder)
     return Project(
         folder=folder,
@@ -95,9 +103,28 @@ def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
         sources=sources,
         base_folder=base_folder,
         tokenizer=tokenizer,
-        model=model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer),
+        model=model.model_copy(update={"licence": licence}),
         progress=progress,
     )
+
+
+def _base(folder: Path, base: BaseSpec) -> tuple[Path, str]:
+    """Folder and licence of the base model. One that may not be used is not even fetched."""
+    offline = bool(os.environ.get("HF_HUB_OFFLINE"))
+    card = model_card(base.model, base.revision, folder, offline=offline)
+    if base.licence is not None and card.licence not in (UNKNOWN, base.licence):
+        raise SpecError(f"base.licence: found {base.licence}, but {card.found_in} of {base.model} says {card.licence}; remove base.licence")
+    licence = base.licence or card.licence
+    if local_folder(base.model, folder) is None:
+        refuse_licence(base, licence)
+    return model_folder(base.model, base.revision, folder, offline=offline), licence
+
+
+def refuse_licence(base: BaseSpec, licence: str) -> None:
+    """Raise SpecError, naming both, where the project does not allow the base model's licence."""
+    why = refusal(base.model, licence, base.licences_allowed)
+    if why:
+        raise SpecError(f"base.model: {why}")
 
 
 def _dataset(folder: Path, path: str, examples: Sequence[Example]) -> Dataset:
@@ -137,9 +164,9 @@ def processor() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def begin_run(project: Project) -> Path:
-    """Open the run folder and write down what it will do: resolved spec, environment, what is fixed before training."""
-    run = project.store.open_run(project.key)
+def begin_run(project: Project, *, leads: bool = True) -> Path:
+    """Open the run folder and write down what it will do: resolved spec and environment. One that only looks does not lead."""
+    run = project.store.open_run(project.key, leads=leads)
     resolved = project.spec.model_dump(mode="json", by_alias=True)
     write_atomic(run / "resolved.yaml", json.dumps(resolved, indent=2, ensure_ascii=False))
     if not (run / "environment.json").is_file():

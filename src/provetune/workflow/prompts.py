@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from provetune.chat import encode_prompt
-from provetune.errors import SpecError
+from provetune.errors import Notice, SpecError
 from provetune.models.embedding import embedder
 from provetune.prompting import PromptRequest, WithShots, copy_templates, load_templates, prompt_of
 from provetune.protocols import Embedder, Generator
@@ -59,9 +59,18 @@ def prompt_candidates(project: Project, train: Sequence[Example], settings: Gene
     return {name: _variants(project, given.get(name) or BaselineSpec(name=name), request, settings) for name in wanted}
 
 
+def foresee_prompts(project: Project) -> None:
+    """A Notice where a prompt that is to be beaten cannot be written, as when no shot fits: a run would stop there."""
+    try:
+        prompt_candidates(project, project.examples, generation_settings(project, project.examples))
+    except SpecError as error:
+        warnings.warn(f"`provetune run` will stop: {error}", Notice, stacklevel=2)
+
+
 def prompt_request(project: Project, train: Sequence[Example], settings: GenerationSettings, thoughts: int = 0) -> PromptRequest:
     """What prompts are made of; the longest row of the project, the answer and `thoughts` tokens before it take their room first."""
-    own = max(len(encode_prompt(e.prompt_messages, project.tokenizer)) for e in project.examples)
+    texts = [project.tokenizer.render(e.prompt_messages, open_turn=True) for e in project.examples]
+    own = max(map(len, project.tokenizer.encode_batch(texts)))
     return PromptRequest(
         task=project.spec.task.type,
         labels=project.labels,

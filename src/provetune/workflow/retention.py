@@ -71,9 +71,7 @@ def retention(project: Project, candidate: Candidate, training: TrainingRun, ask
     def make() -> RetentionReport:
         from provetune.models.pair import ModelPair
 
-        def progress(what: str, done: int, total: int) -> None:
-            project.progress(f"{candidate.name}, retention: {what}", done, total)
-
+        progress = project.reporting(f"{candidate.name}, retention")
         folder = project.folder / training.weights_folder
         weights: dict[str, Path] = {"full" if training.method == "full" else "adapter": folder}
         pair = ModelPair(project.base_folder, project.tokenizer, **weights)
@@ -95,11 +93,8 @@ def _part(scores: SuiteScores, without: Sequence[int]) -> SuiteScores:
 def base_scores(project: Project, base: Speaker, name: str, items: Sequence[SuiteItem]) -> SuiteScores:
     """The base's own scores: the same for every candidate tuned from it."""
     inputs = {"model": fingerprint(project.model.model_dump(mode="json")), "items": items_sha256(items), "suite": name}
-
-    def progress(what: str, done: int, total: int) -> None:
-        project.progress(f"base, retention: {what}", done, total)
-
-    return project.store.once(StepKey("suite", 1, inputs), SuiteScores, lambda: score_suite(base, name, items, progress))
+    told = project.reporting("base, retention")
+    return project.store.once(StepKey("suite", 1, inputs), SuiteScores, lambda: score_suite(base, name, items, told))
 
 
 def _texts(asked: Forgetting) -> Texts:

@@ -10,6 +10,7 @@ from provetune.errors import DataError
 from provetune.evaluation.roi import return_on_investment
 from provetune.formats.jsonl import objects
 from provetune.metrics import METRICS
+from provetune.planning.budget import usd_per_hour
 from provetune.records.candidate import Plan, TrainingRun
 from provetune.records.endpoint import EndpointUse
 from provetune.records.evaluation import Comparison, Evaluation
@@ -108,16 +109,9 @@ def _not_given(value: ValueSpec, metric: str | None) -> list[str]:
 
 def _training_usd(plan: Plan, runs: Sequence[TrainingRun], hourly: float | None) -> float | None:
     """All trainings of the run, at the price given, else at the one that the plan assumes."""
-    total = 0.0
-    for run in runs:
-        option = next((one for one in plan.options if one.method == run.method), None)
-        price = hourly
-        if price is None and option is not None and option.cost_usd.value is not None and option.duration_h.value:
-            price = option.cost_usd.value / option.duration_h.value
-        if price is None:
-            return None
-        total += run.duration_s / 3600 * price
-    return total
+    prices = [usd_per_hour(plan, run.method) if hourly is None else hourly for run in runs]
+    known = [price * run.duration_s / 3600 for price, run in zip(prices, runs, strict=True) if price is not None]
+    return sum(known) if len(known) == len(runs) else None
 
 
 def _expert(given: ExpertSpec) -> Expert:

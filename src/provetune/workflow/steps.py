@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from provetune.audit import AuditInput, audit
-from provetune.chat import encode_training, encode_training_rows
+from provetune.chat import TokenRow, encode_training_rows
 from provetune.errors import AuditBlocked
-from provetune.evaluation.retention import Terms
 from provetune.hashing import fingerprint
 from provetune.models.embedding import embedder
-from provetune.models.locate import read_shape
+from provetune.models.shapes import read_shape
 from provetune.personal_data import checked
 from provetune.planning import Hardware, ModelShape, PlanRequest, plan
+from provetune.planning.measured import corrected
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Plan, Prompt
 from provetune.records.data import AuditReport, Example, Split
-from provetune.records.evaluation import Evaluation, GateRule, Opening, Part
-from provetune.records.prompt_search import SEARCHED
+from provetune.records.evaluation import Evaluation, Part
 from provetune.scoring import measure
-from provetune.similarity import alike, example_groups, find_leaks, groups
+from provetune.similarity import alike, find_leaks
 from provetune.split import split
 from provetune.stats.power import EXPECTED_DISCORDANCE, smallest_provable_gain
 from provetune.store import StepKey, content_sha256, row_hash
 from provetune.workflow.judges import judges, judges_key
+from provetune.workflow.measured import measurements
 from provetune.workflow.project import Project, processor
-from provetune.workflow.retention import retention_rules
 from provetune.workflow.reviewed import reviewed_labels
 from provetune.workflow.yardstick import json_schema, yardstick_key, yardstick_of
 
@@ -146,10 +144,11 @@ def split_project(project: Project, report: AuditReport) -> Split:
 
 
 def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Plan:
-    """Memory, time and money of each method, before anything is spent."""
+    """Memory, time and money of each method, before anything is spent; corrected by what this machine measured before."""
+    probes, runs = measurements(project)
 
     def make() -> Plan:
-        return plan(plan_request(project, train, len(parts.test_ids)))
+        return corrected(plan(plan_request(project, train, len(parts.test_ids))), probes, runs)
 
     train_spec = fingerprint([project.spec.train.model_dump(mode="json"), project.spec.budget.model_dump(mode="json")])
     inputs = {
@@ -158,6 +157,8 @@ def plan_project(project: Project, parts: Split, train: Sequence[Example]) -> Pl
         "spec": train_spec,
         "machine": fingerprint([processor(), round(psutil.virtual_memory().total / 2**30), NVIDIA.exists()]),
     }
+    if probes or runs:
+        inputs["measured"] = fingerprint([record.fingerprint for record in (*probes, *runs)])
     return project.store.once(StepKey("plan", 1, inputs), Plan, make)
 
 
@@ -168,7 +169,7 @@ def plan_request(project: Project, train: Sequence[Example], test_rows: int) -> 
         shape=ModelShape(**read_shape(project.base_folder)),
         train=project.spec.train,
         budget=project.spec.budget,
-        row_lengths=[len(encode_training(e.messages, project.tokenizer, e.source)) for e in train],
+        row_lengths=[len(row) for row in encode_training_rows(train, project.tokenizer) if isinstance(row, TokenRow)],
         test_rows=test_rows,
         hardware=_hardware(),
         pairs=sum(bool(e.rejected) for e in train),
@@ -203,10 +204,7 @@ def evaluate(project: Project, candidate: Candidate, generator: Generator, examp
     }
 
     def make() -> Evaluation:
-        def progress(what: str, done: int, total: int) -> None:
-            project.progress(f"{candidate.name} on {part}: {what}", done, total)
-
-        found, predictions = measure(candidate, generator, examples, yardstick, progress)
+        found, predictions = measure(candidate, generator, examples, yardstick, project.reporting(f"{candidate.name} on {part}"))
         rows = f"-{inputs['rows'][:8]}" if project.spec.prove.folds else ""  # one prompt is then measured on several sets of rows
         file = project.store.write_predictions(f"{part}-{candidate.name}-{candidate.fingerprint[:8]}{rows}", predictions)
         return found.model_copy(update={"predictions_file": file})
@@ -219,66 +217,7 @@ def evaluate(project: Project, candidate: Candidate, generator: Generator, examp
     return project.store.once(StepKey("evaluation", 1, inputs), Evaluation, make, usable=usable)
 
 
-def tied_together(examples: Sequence[Example]) -> list[Example]:
-    """The examples with near-duplicates, rows of one user group and rows of one source in one group: they are no independent evidence."""
-    first: dict[str, int] = {}
-    pairs = [(first.setdefault(e.group, place), place, 1.0) for place, e in enumerate(examples) if e.group is not None]
-    made: dict[str, int] = {}
-    pairs += [(made.setdefault(e.source_id, place), place, 1.0) for place, e in enumerate(examples)]
-    alike: dict[int, int] = {}
-    pairs += [(alike.setdefault(number, place), place, 1.0) for place, number in enumerate(example_groups(examples))]
-    return [e.model_copy(update={"group": str(number)}) for e, number in zip(examples, groups(len(examples), pairs), strict=True)]
-
-
 def score(project: Project, evaluation: Evaluation) -> float:
     """Value of the deciding metric; below every score where nothing was measured."""
     value = evaluation.summary[project.metric].value
     return -1.0 if value is None else value
-
-
-def gate_rules(project: Project, prompts: Sequence[str]) -> tuple[GateRule, ...]:
-    """The rules, from the spec alone, before anything is trained."""
-    prove = project.spec.prove
-    # what a search finds is always to be beaten: that is what it is for
-    searched = [SEARCHED] if project.spec.prompts.search else []
-    against = dict.fromkeys([*(prompts if prove.against == "best-baseline" else prove.against), *searched])
-    better = [
-        GateRule(
-            name=f"better than {name}",
-            kind="beats_baseline",
-            metric=project.metric,
-            baseline=name,
-            margin=prove.margin,
-            confidence=prove.confidence,
-        )
-        for name in against
-    ]
-    kept = retention_rules(project, prove.retention, Terms())
-    return (*better, *kept, GateRule(name="nothing blocks in the audit", kind="audit"))
-
-
-def fixed_before_training(project: Project, parts: Split, rules: Sequence[GateRule]) -> dict[str, str]:
-    """What may not change any more: written to split.lock before training, shown in the report."""
-    return {
-        "metric": project.metric,
-        "margin": f"{project.spec.prove.margin:g}",
-        "confidence": f"{project.spec.prove.confidence:g}",
-        "rules": fingerprint([rule.model_dump(mode="json") for rule in rules]),
-        "split": parts.fingerprint,
-        "test_rows": str(len(parts.test_ids)),
-        "test_sha256": parts.test_sha256,
-    }
-
-
-def opening_of(project: Project, parts: Split, fixed: dict[str, str], candidates: Sequence[Candidate]) -> Opening:
-    """The ledger's line for reading the test rows with these candidates under these rules."""
-    return Opening(
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
-        reason="final evaluation of all candidates",
-        run=project.store.current.name,
-        spec=fingerprint(fixed),
-        test_sha256=parts.test_sha256,
-        row_hashes=parts.test_row_hashes,
-        rows=len(parts.test_row_hashes),
-        candidates=tuple(sorted(c.fingerprint for c in candidates)),
-    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from provetune.chat import encode_training
 from provetune.hashing import fingerprint
 from provetune.models.linear import LinearClassifier
-from provetune.models.locate import read_shape
+from provetune.models.shapes import read_shape
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan
@@ -55,12 +55,16 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Trainings:
-    """Trains the base model on any rows by the project's own rules, and measures what came out on the same validation rows."""
+    """Trains the base model on any rows by the project's own rules, and measures what came out on the same validation rows.
+
+    A training that takes longer than `max_seconds` ends there, with the best weights so far.
+    """
 
     project: Project
     plan: Plan
     settings: GenerationSettings
     validation: Sequence[Example]
+    max_seconds: float = float("inf")
     proxy: ClassVar[bool] = False
 
     @property
@@ -105,7 +109,7 @@ class Trainings:
             seed=project.spec.train.seeds[0] + draw,
             checkpoints=folder / "checkpoints",
             out=folder / "weights",
-            max_seconds=float("inf"),
+            max_seconds=self.max_seconds,
             environment=environment(),
             progress=project.progress,
         )

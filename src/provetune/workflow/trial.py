@@ -12,11 +12,12 @@ from pathlib import Path
 from provetune.errors import ProvetuneError
 from provetune.records.candidate import Candidate, TrainingRun
 from provetune.records.tuning_search import TrialJob
+from provetune.similarity import tied_together
 from provetune.spec.text import load_spec
 from provetune.store import write_atomic
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment, project_of
-from provetune.workflow.search import JOB_FILE, RESULT_FILE
+from provetune.workflow.trials import JOB_FILE, RESULT_FILE
 from provetune.workflow.yardstick import yardstick_of
 
 
@@ -37,7 +38,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
             generation=job.settings,
         ),
         train=[rows[i] for i in job.train_ids],
-        validation=steps.tied_together([rows[i] for i in job.validation_ids]),
+        validation=tied_together([rows[i] for i in job.validation_ids]),
         yardstick=yardstick_of(project, "validation"),
         metric=project.metric,
         hyperparameters=job.values,

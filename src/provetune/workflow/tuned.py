@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,10 @@ from provetune.errors import Notice, SpecError
 from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
+from provetune.planning.budget import budget_left, usd_per_hour
 from provetune.protocols import Generator
 from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
-from provetune.spec.model import BudgetSpec
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
@@ -67,11 +66,11 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     if recipe.beside is not None:
         inputs["beside"] = recipe.beside.key
     checkpoints = store.current / "checkpoints" / recipe.name
-    seconds, limit = budget_limit(project.spec.budget, plan, method, recipe.trainings)
+    seconds, limit = budget_left(project.spec, plan, method, recipe.trainings)
 
     def make() -> TrainingRun:
         if not allowed:
-            raise SpecError(f"{method}: nothing is trained yet for this spec and data; run `provetune run` first")
+            raise SpecError(f"{method}: nothing is trained yet with these settings and data; `provetune run` trains, with the same --set")
         request = TuneRequest(
             method=method,
             base_folder=project.base_folder,
@@ -105,27 +104,6 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     found = store.once(StepKey(f"tuning-{recipe.name}", 1, inputs), TrainingRun, make, usable=lambda r: _intact(project, r))
     shutil.rmtree(checkpoints, ignore_errors=True)  # the weights are saved; what is left only serves a resume
     return found
-
-
-def usd_per_hour(plan: Plan, method: Method) -> float | None:
-    """Dollars of an hour at the price that the plan assumes; None where it knows none."""
-    option = next((one for one in plan.options if one.method == method), None)
-    if option is None or option.cost_usd.value is None or not option.duration_h.value:
-        return None
-    return option.cost_usd.value / option.duration_h.value
-
-
-def budget_limit(budget: BudgetSpec, plan: Plan, method: Method, trainings: int) -> tuple[float, str]:
-    """Seconds that the budget leaves for each of the trainings, and what is then used up; dollars at the price that the plan assumes."""
-    price = usd_per_hour(plan, method)
-    limits = [(math.inf, "there is no limit")]
-    if budget.max_hours is not None:
-        limits.append((budget.max_hours * 3600, f"budget.max_hours of {budget.max_hours:g} h is used up"))
-    if budget.max_usd is not None and price:
-        words = f"budget.max_usd of {budget.max_usd:g} $ is used up at {price:.2f} $ an hour"
-        limits.append((budget.max_usd / price * 3600, words))
-    seconds, words = min(limits)
-    return seconds / trainings, words
 
 
 def _intact(project: Project, training: TrainingRun) -> bool:

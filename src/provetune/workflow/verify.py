@@ -19,7 +19,7 @@ from provetune.hashing import fingerprint
 from provetune.records.evaluation import Decision, Evaluation, Evidence
 from provetune.stats.estimate import Estimate
 from provetune.stats.multiple import noninferiority_confidence
-from provetune.workflow.prove import at_confidence, recompute
+from provetune.workflow.decided import at_confidence, recompute
 from provetune.workflow.recipe import summarised
 from provetune.workflow.seeds import seed_report
 

@@ -19,10 +19,10 @@ from provetune.labelling.spreadsheet import read_sheet, write_sheet
 from provetune.labelling.votes import VoteLog, standing
 from provetune.records.blind_votes import PairVotes, VoteReport
 from provetune.records.data import Message
-from provetune.records.evaluation import Evidence, Prediction
+from provetune.records.evaluation import Evidence
 from provetune.records.labels import LabelQueue, QueuedRow
 from provetune.report.inputs import best_prompt, champion_evaluation
-from provetune.store import Store, lines_of, write_atomic
+from provetune.store import Store, predicted_texts, write_atomic
 from provetune.workflow.label import need_plain
 from provetune.workflow.label_round import SHEETS
 from provetune.workflow.stored_votes import REPORT
@@ -162,9 +162,7 @@ _OfRun = tuple[tuple[str, str], tuple[str, str], Mapping[str, tuple[Message, ...
 
 
 def _of_run(folder: Path) -> _OfRun:
-    file = folder / "runs" / "latest" / "evidence.json"
-    if not file.is_file():
-        raise FolderError(f"{folder}: found no run with a decision, wanted one; `provetune run` makes it, or name two files of predictions")
+    file = Store(folder).decided_run() / "evidence.json"
     evidence = read_evidence(file)
     sides = (champion_evaluation(evidence), best_prompt(evidence))
     if sides[0] is None or sides[1] is None:
@@ -186,6 +184,6 @@ def _prompts(folder: Path, evidence: Evidence) -> dict[str, tuple[Message, ...]]
 
 def _texts(file: Path) -> dict[str, str | None]:
     try:
-        return {p.example_id: p.text for p in (Prediction.model_validate_json(line) for line in lines_of(file))}
+        return predicted_texts(file)
     except OSError as error:
         raise FolderError(f"{file}: the predictions are missing ({error.strerror}); `provetune prove` writes them again") from error

@@ -24,6 +24,11 @@ def test_an_echo_is_found(target: str) -> None:
     assert (finding.severity, finding.count, finding.example_ids) == ("info", 1, ("r99",))
 
 
+def test_four_words_are_judged_and_three_are_not() -> None:
+    rows = [example(98, "Where is my card?", "Where is my card"), example(99, "Where is it?", "Where is it")]
+    assert only(found("copied_prompt", written([*clean(), *rows]))).example_ids == ("r98",)
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -85,7 +85,8 @@ def test_nats_see_what_right_and_wrong_do_not() -> None:
     ("right", "count", "options", "status"),
     [
         (0.50, 400, 2, "not measurable"),  # at chance
-        (0.53, 400, 2, "not measurable"),  # the interval reaches chance
+        (0.53, 400, 2, "not measurable"),
+        (0.56, 200, 2, "not measurable"),  # by more than the margin, but the interval reaches chance
         (0.54, 2000, 2, "not measurable"),  # above chance, but by less than the margin: it cannot lose so much
         (0.65, 400, 2, "judged"),
         (0.30, 400, 4, "not measurable"),

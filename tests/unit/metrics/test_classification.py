@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, matthews_corrcoef
+from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef
 
 from provetune.metrics import METRICS
 from provetune.metrics.base import FloatArray, Row
-from provetune.metrics.classification import confusion, macro_f1, parse_label
+from provetune.metrics.classification import macro_f1, parse_label
 
 
 def value(name: str, targets: str, completions: str, labels: str) -> float:
@@ -75,14 +75,6 @@ def test_balanced_accuracy_equals_scikit_learn_where_all_completions_are_labels(
     assert found == pytest.approx(balanced_accuracy_score(truth, named))
 
 
-def test_the_confusion_table_has_a_column_for_completions_without_a_label() -> None:
-    draw = np.random.default_rng(1)
-    truth, named = draw.integers(0, 3, 50), draw.integers(-1, 3, 50)
-    found = confusion(np.stack([truth, named], 1).astype(float), ["a", "b", "c"])
-    assert found.sum() == 50 and (found[:, 3] == [((truth == k) & (named == -1)).sum() for k in range(3)]).all()
-    assert (found[:, :3] == confusion_matrix(truth, named, labels=[0, 1, 2])).all()
-
-
 def test_matthews_of_one_label_only() -> None:
     assert value("mcc", "a,a", "a,a", "a,b") == 1.0 and value("mcc", "a,a", "b,a", "a,b") == 0.0
     assert value("mcc", "a,b", "b,a", "a,b") == pytest.approx(-1.0)
@@ -115,3 +107,9 @@ def test_a_weight_counts_as_that_many_rows() -> None:
 )
 def test_reading_a_label(completion: str, named: str | None) -> None:
     assert parse_label(completion, ["refund", "billing", "U.S.", "straße", "Apple", "apple"]) == named
+
+
+def test_a_label_that_is_only_claimed_counts_in_the_macro_mean() -> None:
+    truth, named = [0, 0, 1, 1], [0, 2, 1, 1]
+    found = macro_f1(np.array([truth, named], dtype=float).T, np.ones((1, 4)))
+    assert found[0] == pytest.approx(f1_score(truth, named, average="macro", zero_division=0)) and found[0] < 0.6

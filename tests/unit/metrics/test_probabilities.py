@@ -11,7 +11,6 @@ from sklearn.metrics import brier_score_loss
 from provetune.metrics import METRICS
 from provetune.metrics.base import Row
 from provetune.metrics.calibration import calibration_error, null_band
-from provetune.metrics.likelihood import rolling_windows
 from provetune.metrics.semantic import greedy_f1, similarities, word_vectors
 from provetune.models.embedding import LetterStatistics
 from tests.unit.metrics.rows import value
@@ -61,23 +60,6 @@ def test_brier_equals_scikit_learn() -> None:
     assert value("brier", ROWS) == pytest.approx(wanted)
 
 
-def test_rolling_windows_of_34_tokens() -> None:
-    found = list(rolling_windows(range(34), -1, 10, 1))
-    assert found == [
-        ([-1, *range(9)], [*range(10)]),
-        ([*range(9, 19)], [*range(10, 20)]),
-        ([*range(19, 29)], [*range(20, 30)]),
-        ([*range(23, 33)], [*range(30, 34)]),
-    ]
-
-
-@pytest.mark.parametrize(("tokens", "window", "overlap"), [(0, 4, 1), (3, 4, 1), (4, 4, 1), (5, 4, 1), (23, 5, 3), (40, 8, 8)])
-def test_every_token_is_a_target_once(tokens: int, window: int, overlap: int) -> None:
-    found = list(rolling_windows(range(tokens), -1, window, overlap))
-    assert [token for _, targets in found for token in targets] == list(range(tokens))
-    assert all(len(given) <= window and given[-1] == targets[-1] - 1 and len(given) >= len(targets) for given, targets in found)
-
-
 def test_perplexity_is_over_the_corpus_never_a_mean_of_rows() -> None:
     rows = [Row("x", "", nats=mean * count, tokens=count) for mean, count in ((2.0, 100), (2.1, 120), (8.0, 3))]
     assert value("perplexity", rows) == pytest.approx(8.45, abs=0.005)  # the mean of the rows' own would be 998.8
@@ -116,3 +98,8 @@ def test_likeness_of_texts_by_their_words() -> None:
     )
     assert found[0] == 1.0 and found[1] == pytest.approx(1.0, abs=1e-5) and found[3] == 1.0 and found[4] == 0.0
     assert similarities([texts[0]], [texts[1]], word_vectors(embedder))[0] < found[2] <= 1
+
+
+def test_a_confidence_of_one_stands_in_the_last_bin() -> None:
+    found = calibration_error(np.array([1.0, 1.0, 0.95, 0.05]), np.array([1.0, 0.0, 1.0, 0.0]), np.ones((1, 4)))
+    assert found[0] == pytest.approx((abs(2 - 2.95) + 0.05) / 4)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from provetune.errors import ModelError
-from provetune.models.locate import STARTER, model_folder, read_shape
+from provetune.models.locate import STARTER, model_folder
+from provetune.models.shapes import read_shape
 from tests.models import save_folder, tiny_llama
 
 

@@ -11,11 +11,11 @@ from provetune.chat import TokenRow
 from provetune.engine.forward import hidden_states
 from provetune.engine.packing import Group
 from provetune.errors import SpecError
+from provetune.planning.calibration import fits
+from provetune.planning.footprint import BYTES
 from provetune.planning.memory import (
     BYTES_PER_TRAINED,
-    BYTES_PER_WEIGHT,
     activation_bytes,
-    fits,
     lora_parameters,
     pack_tokens,
     state_bytes,
@@ -46,9 +46,9 @@ def test_shape_counts_the_parameters_of_published_models(shape: ModelShape, bill
 
 
 def test_bytes_per_parameter() -> None:
-    assert BYTES_PER_WEIGHT["nf4"] == 0.5625
-    assert BYTES_PER_WEIGHT["nf4-dq"] == pytest.approx(0.5159, abs=5e-5)
-    assert 8 * (BYTES_PER_WEIGHT["nf4"] - BYTES_PER_WEIGHT["nf4-dq"]) == pytest.approx(0.373, abs=5e-4)  # bits saved, QLoRA paper
+    assert BYTES["nf4"] == 0.5625
+    assert BYTES["nf4-dq"] == pytest.approx(0.5159, abs=5e-5)
+    assert 8 * (BYTES["nf4"] - BYTES["nf4-dq"]) == pytest.approx(0.373, abs=5e-4)  # bits saved, QLoRA paper
     assert BYTES_PER_TRAINED["bf16"] == 8
     # torchao measured 51.6 GB for pure bf16 AdamW on 6.74 B parameters
     assert 0.9 < 51.6e9 / (BYTES_PER_TRAINED["bf16"] * 6.74e9) < 1.1
@@ -59,7 +59,7 @@ def test_state_of_both_methods() -> None:
     assert state_bytes(1000, 10, method="lora", precision="fp32") == 4 * 1000 + 20 * 10
     assert state_bytes(1000, 10, method="lora", precision="bf16") == 4 * 1000 + 20 * 10 + 2 * 1010
     in_four_bits = state_bytes(1000, 10, method="qlora", precision="fp32", quantized=800)
-    assert in_four_bits == pytest.approx(4 * 200 + 800 * BYTES_PER_WEIGHT["nf4-dq"] + 20 * 10), "a folded weight is kept once"
+    assert in_four_bits == pytest.approx(4 * 200 + 800 * BYTES["nf4-dq"] + 20 * 10), "a folded weight is kept once"
 
 
 def _kept_bytes(lengths: list[int], dtype: torch.dtype | None) -> int:

@@ -120,7 +120,7 @@ def test_money_on_a_rented_card() -> None:
     assert cost.high == pytest.approx(10.9791 * 2)
     assert cost.value is not None and 1.19 < cost.value < 10.9791
     assert training_cost(training_hours(1e15, 1e14), offers(A100, [])).value is None
-    assert offers(Hardware("H200", 139.0, "gpu", None), PRICES)[0].gpu == "B200"
+    assert offers(Hardware("H200", 139.0, "gpu", None), PRICES)[0].gpu == "H200"
 
 
 @pytest.mark.parametrize(

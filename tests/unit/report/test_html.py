@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,9 @@ def test_text_colours_reach_the_contrast_of_wcag_aa(theme: int) -> None:
         for ground in ("page", "box"):
             light, dark = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, ground)
+
+
+def test_settings_of_the_command_line_stand_in_what_repeats_the_run() -> None:
+    whole = replace(inputs_of(), overrides=("train.epochs=3", "task.system=Be brief."))
+    assert "provetune run --set train.epochs=3 --set &#39;task.system=Be brief.&#39;\nprovetune report" in render_report(whole)
+    assert "provetune run\nprovetune report" in render_report(inputs_of())

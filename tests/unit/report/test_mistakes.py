@@ -63,6 +63,7 @@ def test_limits_are_drawn_from_the_records() -> None:
         "3 examples were",
     ):
         assert part in said
+    assert "opened 2 times" in " ".join(limits(inputs_of(openings=2)))
     said = " ".join(limits(inputs_of(rows=3080, openings=1)))
     for part in ("opened", "were not measured for", "fewer than 10"):
         assert part not in said

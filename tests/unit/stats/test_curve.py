@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
+from provetune.evaluation.learning_curve import RISING
 from provetune.stats.curve import Form, Outlook, PowerLaws, calibration_for, first_rise, fit, forecast_quantile, form_for
 from provetune.stats.units import FloatArray
-from provetune.workflow.enough import RISING
 from tests.architecture.source import ROOT
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from provetune.stats.multiple import benjamini_hochberg, holm, intersection_union, noninferiority_confidence, simultaneous_confidence
+from provetune.stats.multiple import benjamini_hochberg, holm, noninferiority_confidence
 
 MULTTEST = [
     5.236568e-05, 2.814051e-04, 0.01498773, 0.02027327, 0.1770970, 0.6421939, 0.6808459, 0.7162694, 0.8385414, 0.9678338,
@@ -48,18 +48,6 @@ def test_edges(adjust: Any) -> None:
         adjust([0.1, 1.2])
     with pytest.raises(ValueError, match="found the p-value nan"):
         adjust([float("nan")])
-
-
-def test_simultaneous_intervals_agree_with_holms_first_step() -> None:
-    for claims in (1, 3, 10):
-        edge = 1 - simultaneous_confidence(0.95, claims)
-        assert holm([edge, *[1.0] * (claims - 1)])[0] == pytest.approx(0.05)
-
-
-def test_intersection_union_needs_every_claim() -> None:
-    assert intersection_union([0.01, 0.2, 0.03]) == 0.2 and intersection_union([]) == 1.0
-    with pytest.raises(ValueError, match="p-value"):
-        intersection_union([1.5])
 
 
 @pytest.mark.parametrize(("confidence", "two_sided"), [(0.95, 0.9), (0.975, 0.95), (0.99, 0.98)])

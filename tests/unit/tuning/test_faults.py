@@ -484,3 +484,9 @@ def test_a_clock_that_jumps_changes_nothing(left_alone: tuple[LoopState, Weights
     found.hooks = Hooks(look, max_seconds=600.0)
     state = found.run()
     assert state.stopped_because is None and 0 < state.seconds < 600 and same(weights(found), left_alone[1])
+
+
+def test_one_hard_step_among_higher_ones_is_no_explosion() -> None:
+    taken = [(k, 1.0, 1.0) for k in range(10)] + [(k, 3.0, 1.0) for k in range(10, 14)]
+    assert check_step(None, taken, 30.0, 1.0) is None
+    assert "exploded" in (check_step(None, [(k, 30.0 if k > 9 else 1.0, 1.0) for k in range(14)], 30.0, 1.0) or "")

@@ -15,6 +15,7 @@ from provetune.protocols import Progress
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Example
 from provetune.records.evaluation import Evaluation
+from provetune.similarity import tied_together
 from provetune.workflow import steps
 from provetune.workflow.curve import LADDERS, curve_of, curve_sizes, stored_curve
 from provetune.workflow.project import Project, begin_run, open_project
@@ -148,7 +149,7 @@ def trainings_of(project: Project) -> tuple[Trainings, list[Example]]:
     parts = steps.split_project(project, steps.audit_project(project))
     rows = {example.id: example for example in project.examples}
     train = [rows[i] for i in parts.train_ids]
-    validation = steps.tied_together([rows[i] for i in parts.validation_ids])
+    validation = tied_together([rows[i] for i in parts.validation_ids])
     plan = steps.plan_project(project, parts, train)
     return Trainings(project, plan, generation_settings(project, train), validation), train
 

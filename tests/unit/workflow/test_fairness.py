@@ -21,10 +21,13 @@ from provetune.records.evaluation import Decision, Evidence
 from provetune.records.robustness import RobustnessReport
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender
+from provetune.workflow.decided import recompute
 from provetune.workflow.fairness import fairness_rules
 from provetune.workflow.project import Project, begin_run, open_project
 from provetune.workflow.prompts import generation_settings, prompt_candidates
-from provetune.workflow.prove import Results, prove, recompute
+from provetune.workflow.proof import Results
+from provetune.workflow.prove import prove
+from provetune.workflow.rules import fixed_before_training, gate_rules
 from provetune.workflow.verify import verify
 
 ANSWERS = ("accept", "reject")
@@ -91,11 +94,11 @@ def proven(project: Project, after: Callable[[str], str], before: Callable[[str]
     train = [rows[key] for key in split.train_ids]
     settings = generation_settings(project, train)
     prompts = prompt_candidates(project, train, settings)
-    rules = (*steps.gate_rules(project, list(prompts)), *fairness_rules(project, split, prompts))
+    rules = (*gate_rules(project, list(prompts)), *fairness_rules(project, split, prompts))
     plan = steps.plan_project(project, split, train)
     champion = Candidate(name="tuned-lora", kind="adapter", prompt=steps.PLAIN, generation=settings, weights_sha256=after.__name__)
     contenders = [Contender(variants[0], Clerk(before), ()) for variants in prompts.values()]
-    results = Results(audit, split, plan, (), (), rules, steps.fixed_before_training(project, split, rules))
+    results = Results(audit, split, plan, (), (), rules, fixed_before_training(project, split, rules))
     decision, report, file = prove(project, results, [*contenders, Contender(champion, Clerk(after), ())], champion)
     return decision, Evidence.from_json(file.read_text(encoding="utf-8")), file, report.read_text(encoding="utf-8")
 

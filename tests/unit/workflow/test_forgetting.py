@@ -18,13 +18,14 @@ from provetune.records.candidate import Plan
 from provetune.records.retention import SuiteItem
 from provetune.workflow import steps
 from provetune.workflow.contender import best_of
-from provetune.workflow.forgetting import SCALES, Remedied, remedied
+from provetune.workflow.forgetting import Remedied, remedied
 from provetune.workflow.prepare import Prepared, prepare
 from provetune.workflow.prevention import prevented
 from provetune.workflow.project import Project, begin_run, open_project
 from provetune.workflow.provenance import provenance
 from provetune.workflow.retention import Forgetting, retention
 from provetune.workflow.tuned import Recipe, trained, tuned_candidate
+from provetune.workflow.weigh import SCALES
 from tests.flows.conftest import ticket_rows, write_jsonl, write_project
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provetune.errors import SpecError
+from provetune.errors import Notice, SpecError
 from provetune.models.asking import ask
 from provetune.models.locate import STARTER
 from provetune.models.scripted import ScriptedGenerator
@@ -18,7 +18,7 @@ from provetune.protocols import ShotPicker
 from provetune.records.candidate import Candidate
 from provetune.scoring import Yardstick, measure
 from provetune.workflow.project import Project, open_project
-from provetune.workflow.prompts import generation_settings, prompt_candidates, with_shots
+from provetune.workflow.prompts import foresee_prompts, generation_settings, prompt_candidates, with_shots
 
 Rows = Sequence[tuple[str, str]]
 LABELLED = [
@@ -206,3 +206,11 @@ def test_every_strategy_runs_on_real_data_with_the_starter(tmp_path: Path, publi
             candidate = found["zero-shot"][0].model_copy(update={"generation": settings})
             asked = ask(candidate, base, few[:3], silent)
             assert all(sum(row) == pytest.approx(1) for row in asked.probabilities) and {c.text for c in asked.completions} <= set(labels)
+
+
+def test_a_prompt_for_which_there_is_no_room_is_foreseen(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    foresee_prompts(opened(tmp_path, LABELLED, "classify"))
+    assert not recwarn
+    long = [(f"{text} " + "and so on and on " * 60, label) for text, label in LABELLED]
+    with pytest.warns(Notice, match="`provetune run` will stop: .*few-shot"):
+        foresee_prompts(opened(tmp_path, long, "classify"))

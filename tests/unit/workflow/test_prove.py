@@ -17,9 +17,12 @@ from provetune.records.candidate import Candidate
 from provetune.records.evaluation import Decision, Evidence, GateRule
 from provetune.workflow import steps
 from provetune.workflow.contender import Contender
+from provetune.workflow.decided import at_confidence, measured_on_test, recompute
 from provetune.workflow.project import Project, begin_run, open_project
 from provetune.workflow.prompts import generation_settings, prompt_candidates
-from provetune.workflow.prove import Results, _measured, at_confidence, prove, recompute
+from provetune.workflow.proof import Results
+from provetune.workflow.prove import prove
+from provetune.workflow.rules import fixed_before_training, gate_rules
 from provetune.workflow.verify import verify
 from tests.unit.records_by_hand import examples_of, measured
 
@@ -78,7 +81,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Proof:
     plan = steps.plan_project(project, split, train)
     settings = generation_settings(project, train)
     prompts = prompt_candidates(project, train, settings)
-    rules = steps.gate_rules(project, list(prompts))
+    rules = gate_rules(project, list(prompts))
     champion = Candidate(name="tuned-lora", kind="adapter", prompt=steps.PLAIN, generation=settings, weights_sha256="ab")
     linear = steps.linear_candidate(train, settings)
     contenders = [
@@ -86,7 +89,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Proof:
         Contender(linear, script(project, 5), ()),
         Contender(champion, script(project, 0), ()),
     ]
-    results = Results(audit, split, plan, (), (), rules, steps.fixed_before_training(project, split, rules))
+    results = Results(audit, split, plan, (), (), rules, fixed_before_training(project, split, rules))
 
     def again() -> tuple[Decision, Path, Path]:
         return prove(project, results, contenders, champion)
@@ -248,6 +251,6 @@ def test_a_rule_of_no_harm_gets_an_interval_of_its_own() -> None:
     rows = examples_of(["refund", "billing"] * 30)
     ours, theirs = (measured(name, ["refund"] * 60, rows)[0] for name in ("tuned", "few-shot"))
     rule = GateRule(name="kept", kind="not_worse_than", metric="accuracy", baseline="few-shot", margin=0.05)
-    found = _measured((ours, theirs), "tuned", [rule], ((), 2, 0.975)).comparisons
+    found = measured_on_test((ours, theirs), "tuned", [rule], ((), 2, 0.975)).comparisons
     assert sorted(c.difference.confidence for c in found if c.metric == "accuracy") == pytest.approx([0.95, 0.975])
-    assert {c.difference.confidence for c in _measured((ours, theirs), "tuned", [], ((), 2, 0.975)).comparisons} == {0.975}
+    assert {c.difference.confidence for c in measured_on_test((ours, theirs), "tuned", [], ((), 2, 0.975)).comparisons} == {0.975}

@@ -17,11 +17,12 @@ from provetune.planning.search import Job
 from provetune.records.candidate import Plan, TrainingRun
 from provetune.records.tuning_search import TrialJob
 from provetune.workflow import search as searching
-from provetune.workflow import steps
+from provetune.workflow import steps, trials
 from provetune.workflow.prepare import Prepared, prepare
 from provetune.workflow.project import Project, begin_run, open_project
-from provetune.workflow.search import RESULT_FILE, Trials, in_process_of_its_own, searched
+from provetune.workflow.search import searched
 from provetune.workflow.trial import run_job
+from provetune.workflow.trials import RESULT_FILE, Trials, in_process_of_its_own
 from tests.flows.conftest import base_folder, write_project  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -54,7 +55,7 @@ def test_the_plan_takes_what_won_on_validation_and_says_so(
         jobs.append(job)
         return run_job(project, job, folder)
 
-    monkeypatch.setattr(searching, "in_process_of_its_own", here)
+    monkeypatch.setattr(trials, "in_process_of_its_own", here)
     found, (record,) = searched(project, prepared, plan, allowed=True)
     # below 500 rows: four configurations, the two best with two more seeds each
     assert len(record.trials) == 8 and len(jobs) <= 8 and record.rung_rows == (len(prepared.train),)
@@ -109,7 +110,7 @@ def test_an_interruption_ends_the_training_too(project: Project, planned: tuple[
     folder = tmp_path / "long"
     script = (
         "import sys; from pathlib import Path; from provetune.records.tuning_search import TrialJob;"
-        "from provetune.workflow.search import in_process_of_its_own as run;"
+        "from provetune.workflow.trials import in_process_of_its_own as run;"
         "run(TrialJob.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     parent = subprocess.Popen([sys.executable, "-c", script, job.model_dump_json(), str(folder)], stderr=subprocess.DEVNULL)

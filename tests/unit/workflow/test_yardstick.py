@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from provetune.errors import SpecError
 from provetune.evaluation import compare
+from provetune.metrics import METRICS
 from provetune.models.scripted import ScriptedGenerator
 from provetune.records.evaluation import Evaluation
 from provetune.workflow import steps
@@ -79,6 +81,13 @@ def test_a_changed_function_or_schema_is_measured_anew(project: Project) -> None
     changed = yardstick_key(yardstick_of(project, "test"))
     (project.folder / "schema.json").write_text(json.dumps(SCHEMA | {"additionalProperties": False}), encoding="utf-8")
     assert len({key, changed, yardstick_key(yardstick_of(project, "test"))}) == 3
+
+
+def test_a_new_version_of_any_metric_is_measured_anew(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = yardstick_of(project, "test")
+    key = yardstick_key(found)
+    monkeypatch.setitem(METRICS, "rouge_l", replace(METRICS["rouge_l"], version=METRICS["rouge_l"].version + 1))
+    assert yardstick_key(found) != key, "rouge_l is measured beside, for the task, without being named"
 
 
 def test_a_function_that_is_not_there_is_said(tmp_path: Path, tiny_folder: Path) -> None:

@@ -1,0 +1,123 @@
+"""What a plan says of every method and GPU, and how good its estimates were on published runs."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from provetune.records.base import Frozen, Record
+from provetune.stats.estimate import Estimate
+
+Fits = Literal["fits", "tight", "does not fit", "unknown"]
+
+
+class Rent(Frozen):
+    """One offer for the whole work: US dollars an hour of the instance with `gpus` GPUs, and what the hours cost, rounded up as billed."""
+
+    provider: str
+    sku: str
+    gpus: int
+    tier: str
+    region: str
+    usd_per_hour: float
+    as_of: str
+    stale: bool
+    cost_usd: Estimate
+
+
+class GpuOption(Frozen):
+    """One method on one kind of GPU: peak memory of one GPU (GiB), hours of training, hours besides, offers, cheapest first.
+
+    `checkpointing`: whether layers are computed again to save memory. `note` says what else matters, such as missing bfloat16.
+    """
+
+    method: str
+    gpu: str
+    gpus: int
+    memory_available_gib: float
+    memory_gib: Estimate
+    fits: Fits
+    checkpointing: bool
+    duration_h: Estimate
+    besides_h: Estimate
+    rents: tuple[Rent, ...]
+    note: str = ""
+
+
+class CostPlan(Record):
+    """Memory, time and money of each method on each GPU, before anything is spent. Tokens are those of the base's own template.
+
+    `lengths_from` says how tokens were counted, `options` come cheapest first within what fits; `warnings` are for the reader.
+    """
+
+    SCHEMA: ClassVar[str] = "cost_plan/1"
+    base: str
+    parameters: int
+    context_length: int
+    shape_from: str
+    train_rows: int
+    test_rows: int
+    tokens_per_epoch: int
+    longest_row: int
+    lengths_from: str
+    epochs: dict[str, int]
+    options: tuple[GpuOption, ...]
+    smallest_provable_gain: float | None
+    prices_as_of: str
+    recommendation: str
+    reason: str
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class PointLeftOut(Frozen):
+    """Rows of a points file that are not scored, and why."""
+
+    reason: str
+    ids: tuple[str, ...]
+
+
+class PointScore(Frozen):
+    """One published run beside its estimate. `refused`: of a run that went out of memory, whether that was foreseen."""
+
+    id: str
+    source: str
+    stratum: str
+    measured_gib: float | None
+    estimated_gib: float
+    low_gib: float
+    high_gib: float
+    card_gib: float | None
+    error: float | None
+    inside: bool | None
+    refused: bool | None
+
+
+class Scores(Frozen):
+    """Errors of a group of rows: (estimate - measured) / measured, as shares; None where the group has no measured row."""
+
+    group: str
+    rows: int
+    mean_absolute_error: float | None
+    median_absolute_error: float | None
+    within_15_percent: float | None
+    within_30_percent: float | None
+    under_by_10_percent: float | None
+    inside_interval: float | None
+    median_high_over_low: float | None
+    out_of_memory_rows: int
+    out_of_memory_right: int
+
+
+class Validation(Record):
+    """The estimator on published runs: with constants fitted without the scored source, and as shipped.
+
+    Without a second source nothing can be left out, and `leave_one_source_out` is empty. `points` belong to it, else to `as_shipped`.
+    """
+
+    SCHEMA: ClassVar[str] = "plan_validation/1"
+    file: str
+    rows: int
+    left_out: tuple[PointLeftOut, ...]
+    leave_one_source_out: tuple[Scores, ...]
+    as_shipped: tuple[Scores, ...]
+    points: tuple[PointScore, ...]

@@ -1,0 +1,8 @@
+"""Releases: SQLite and content-addressed files under `registry/` of the project."""
+
+from provetune.registry.check import restore, verify
+from provetune.registry.collect import collect
+from provetune.registry.database import Author
+from provetune.registry.releases import Registry, Waived
+
+__all__ = ["Author", "Registry", "Waived", "collect", "restore", "verify"]
