@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from scipy.stats import chi2_contingency, cramervonmises_2samp, fisher_exact, mannwhitneyu
 
 from provetune.stats.multiple import holm
-from provetune.stats.two_sample import auc, category_features, mmd, new_terms, permuted_labels, rank_features, rbf_features
+from provetune.stats.two_sample import auc, category_features, mmd, new_terms, rank_features, rbf_features
 
 
 def slow_mmd(first: np.ndarray, second: np.ndarray) -> float:
@@ -27,18 +27,16 @@ def slow_mmd(first: np.ndarray, second: np.ndarray) -> float:
 def test_the_matrix_product_agrees_with_the_definition(sparse: bool) -> None:
     random = np.random.default_rng(3)
     rows = random.random((17, 5)) * (random.random((17, 5)) < 0.5)
-    labels = permuted_labels(7, 10, 299, 1)
-    value, p = mmd(csr_array(rows) if sparse else rows, labels)
-    values = [slow_mmd(rows[one == 1], rows[one == 0]) for one in labels]
-    assert value == pytest.approx(values[0], abs=1e-6)
-    assert p == np.mean(np.array(values) >= values[0] - 1e-9)
+    for first in (2, 7, 15):
+        value, _ = mmd(csr_array(rows) if sparse else rows, first, 9)
+        assert value == pytest.approx(slow_mmd(rows[:first], rows[first:]), abs=1e-6)
 
 
 def test_every_split_of_a_tiny_sample_is_counted_alike() -> None:
     rows = np.array([[0.0], [1.0], [2.0], [7.0], [8.0], [9.5]])
     values = [slow_mmd(rows[list(own)], np.delete(rows, own, axis=0)) for own in itertools.combinations(range(6), 3)]
     exact = np.mean(np.array(values) >= slow_mmd(rows[:3], rows[3:]) - 1e-9)
-    assert mmd(rows, permuted_labels(3, 3, 20_000, 5))[1] == pytest.approx(exact, abs=0.01)
+    assert np.mean([mmd(rows, 3, 20_000, seed)[1] for seed in range(200)]) == pytest.approx(exact, rel=0.1)
 
 
 def test_shares_give_the_chi_square_statistic() -> None:
@@ -53,8 +51,8 @@ def test_ranks_see_what_cramer_and_von_mises_see() -> None:
     random = np.random.default_rng(0)
     for shift, scale in ((0.0, 1.0), (0.4, 1.0), (0.0, 1.8)):
         first, second = random.normal(size=150), random.normal(shift, scale, size=120)
-        ours = mmd(rank_features([*first, *second]), permuted_labels(150, 120, 1999, 1))[1]
-        assert ours == pytest.approx(cramervonmises_2samp(first, second).pvalue, abs=0.05)
+        ours = mmd(rank_features([*first, *second]), 150)[1]
+        assert ours == pytest.approx(cramervonmises_2samp(first, second).pvalue, rel=0.35, abs=0.001)
 
 
 @pytest.mark.parametrize("kind", ["ranks", "shares", "kernel"])
@@ -69,7 +67,7 @@ def test_the_level_is_exact_without_a_difference(kind: str) -> None:
             features = rank_features(random.poisson(3, 40).tolist())
         else:
             features = rbf_features(random.normal(size=(40, 3)), trial, 64)
-        hits += mmd(features, permuted_labels(22, 18, 39, trial))[1] <= 0.05
+        hits += mmd(features, 22, 199, trial)[1] <= 0.05
     assert hits <= 31  # 99 % limit of a binomial with 0.05
 
 
@@ -107,5 +105,5 @@ def test_auc_agrees_with_mann_and_whitney() -> None:
 
 
 def test_too_few_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="wanted 2 rows each"):
-        permuted_labels(1, 5, 9, 0)
+    with pytest.raises(ValueError, match="wanted 2 or more each"):
+        mmd(np.zeros((6, 1)), 1)
