@@ -209,6 +209,8 @@ class ProjectSpec(SpecPart):
         names = [baseline.called or baseline.name for baseline in self.baselines]
         if len(set(names)) < len(names):
             raise ValueError(f"baselines name {max(names, key=names.count)!r} twice; give one of them a name of its own ('called')")
+        if (self.train.head or self.train.method == "head") and self.task.type != "classify":
+            raise ValueError(f"train asks for a classification head, which needs labels; task {self.task.type} has none")
         self._decode_what_can_be()
         return self
 

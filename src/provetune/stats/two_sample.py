@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from scipy.special import ndtri
 from scipy.stats import hypergeom, rankdata
 
@@ -40,7 +41,8 @@ def mmd(features: Any, first: int, permutations: int = 1999, seed: int = 0) -> t
     second = features.shape[0] - first
     if min(first, second) < 2:
         raise ValueError(f"found samples of {first} and {second} rows, wanted 2 or more each")
-    squared = features.multiply(features) if hasattr(features, "multiply") else features**2
+    sparse = issparse(features)
+    squared = features.multiply(features) if sparse else features**2
     squares = np.asarray(squared.sum(axis=1), dtype=np.float64).ravel()
     total = np.asarray(features.sum(axis=0), dtype=np.float64).ravel()
     turned = features.T

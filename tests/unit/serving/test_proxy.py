@@ -44,12 +44,19 @@ def test_answers_and_streams_go_through(client: openai.OpenAI, endpoint: FakeEnd
     found = asked(client, user="anna", metadata={"a": "b"})
     assert (found.choices[0].message.content, found.usage.prompt_tokens, found.model) == ("answer to hello", 20, "v1")
     assert "".join(chunk.choices[0].delta.content or "" for chunk in asked(client, stream=True)) == "answer to hello"
-    sent = endpoint.bodies[0 - 2]
+    sent = next(body for body in endpoint.bodies if body["messages"][0]["content"] == "hello")  # the first ones may ask for health
     assert sent["model"] == MODEL and sent["structured_outputs"] == {"choice": ["billing", "access"]} and sent["max_tokens"] == 7
     assert not {"user", "metadata"} & sent.keys()
-    asked(client, tools=[TOOL], tool_choice="auto", response_format={"type": "text"}, max_completion_tokens=9)
-    sent = endpoint.bodies[-1]
-    assert sent["tools"] == [TOOL] and "structured_outputs" not in sent and "max_tokens" not in sent and sent["max_completion_tokens"] == 9
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    asked(client, tools=[TOOL], tool_choice="auto", response_format=form, max_completion_tokens=9)
+    sent = next(body for body in endpoint.bodies if "tools" in body)
+    assert (
+        sent["tools"] == [TOOL]
+        and sent["response_format"]["type"] == "json_schema"
+        and "structured_outputs" not in sent
+        and "max_tokens" not in sent
+        and sent["max_completion_tokens"] == 9
+    )
 
 
 FAULTS = {"429 for 3 s": 429, "500": 502, "503": 503, "too long": 400, "redirect": 502, "no json": 502, "cut": 502}
