@@ -14,6 +14,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -52,7 +53,6 @@ class Jobs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, project: Path, commands: Sequence[Sequence[str]], name: str | None = None) -> str:
         """Begin `provetune -C project ...` for each command, the next one where the one before succeeded; the job's id.
@@ -75,7 +75,7 @@ class Jobs:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C for a server is none for its jobs
             )
-        self._children.append(child)
+        threading.Thread(target=child.wait, daemon=True).start()  # no zombie is left while this process lives
         write_atomic(place / "runner.json", json.dumps({"pid": child.pid, "made": psutil.Process(child.pid).create_time()}))
         return name
 
@@ -85,7 +85,6 @@ class Jobs:
         wanted = _read(place / "job.json")
         if wanted is None:
             raise FolderError(f"{place}: found no job of this name")
-        self._children = [child for child in self._children if child.poll() is None]
         running = _alive(_read(place / "runner.json"))
         ended = _read(place / "ended.json")
         cancelled = (place / "cancelled").exists()

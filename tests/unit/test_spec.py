@@ -118,7 +118,7 @@ def test_full_form_is_valid_and_every_setting_without_effect_is_named() -> None:
     spec = ProjectSpec.model_validate(yaml.safe_load(FULL))
     assert (spec.baselines[3].called, spec.baselines[3].name) == ("big-model", "zero-shot")
     named = [line.partition(": ")[0] for line in unavailable(spec)]
-    assert sorted(named) == ["prove.rules", "watch"]
+    assert sorted(named) == ["prove.rules"]
 
 
 def test_unavailable_settings_are_refused_with_their_lines(tmp_path: Path) -> None:

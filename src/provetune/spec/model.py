@@ -182,7 +182,7 @@ class ProjectSpec(SpecPart):
     prove: ProveSpec = ProveSpec()
     value: ValueSpec = ValueSpec()
     ship: ShipSpec = ShipSpec()
-    watch: Annotated[WatchSpec | None, NOT_YET] = None
+    watch: WatchSpec | None = None
     budget: BudgetSpec = BudgetSpec()
     tracking: Trackers = Field(default_factory=_untracked)
 
