@@ -181,7 +181,7 @@ def test_many_rows_at_once_are_the_rows_one_by_one(family: Family) -> None:
 
 def test_a_choice_is_held_to_the_tokens_that_were_learned(family: Family) -> None:
     generator = TransformersGenerator(load_model(family.folder), family.ours)
-    rules = generator._rules(GenerationSettings(max_new_tokens=8, choices=LABELS))
+    rules = generator.rules(GenerationSettings(max_new_tokens=8, choices=LABELS))
     rows = [encode_training(conversation("where is it", label), family.ours) for label in LABELS]
     learned = [[token for token in row.ids[row.labelled].tolist() if token not in family.ours.stop_ids] for row in rows]
     assert rules.choices == choice_tree(learned)

@@ -81,7 +81,7 @@ class TransformersGenerator:
         written = generation.generate(
             self.model,
             [ids[place] for place in fitting],
-            self._rules(settings),
+            self.rules(settings),
             lambda done: progress("completions", done, len(fitting)),
         )
         found = {
@@ -125,7 +125,8 @@ class TransformersGenerator:
     def _written(self, text: str) -> list[int]:
         return [token for token in self._turn(text) if token not in self.tokenizer.stop_ids]
 
-    def _rules(self, settings: GenerationSettings) -> Rules:
+    def rules(self, settings: GenerationSettings) -> Rules:
+        """How completions under these settings are written; SpecError for a schema that cannot be held."""
         return Rules(
             self.tokenizer.stop_ids,
             settings.max_new_tokens,

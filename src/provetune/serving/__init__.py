@@ -1,1 +1,1 @@
-"""What leaves the house: packages of a release; later steps serve it."""
+"""The gateway: OpenAI-compatible routes over our own engine or any endpoint, with keys, limits, releases and a traffic log."""
