@@ -72,6 +72,11 @@ class FolderTokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def shown(self, ids: Sequence[int]) -> str:
+        """Text of ids with the special tokens in it, for people to look at."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
+
     def to_json(self) -> str:
         """The tokenizer in the format of `tokenizer.json`; raises ModelError where it is of another make."""
         if not self._tokenizer.is_fast:
