@@ -54,8 +54,10 @@ def _address(server: subprocess.Popen[str]) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=1_000 * SECONDS)
     with running() as found:
         yield found
+    expect.set_options(timeout=5_000)
 
 
 class Watched:

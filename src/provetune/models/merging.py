@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-
 from provetune.models.quantized import is_quantized
-from provetune.models.transformers import load_model
+from provetune.models.transformers import load_model, with_adapter
 
 
 def merged_model(folder: Path, adapter: Path) -> Any:
@@ -20,5 +18,5 @@ def merged_model(folder: Path, adapter: Path) -> Any:
     if not is_quantized(adapter):
         return load_model(folder, adapter).merge_and_unload()
     model = load_model(folder, quantized=True).dequantize()
-    merged: Any = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    merged: Any = with_adapter(model, folder, adapter).merge_and_unload()
     return merged.eval()

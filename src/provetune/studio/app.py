@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import secrets
-import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -24,13 +21,13 @@ from starlette.routing import Route
 
 from provetune.errors import FolderError, ProvetuneError, SpecError
 from provetune.local_page import content_policy, form_of
-from provetune.report import words
 from provetune.spec.text import SPEC_FILE, load_spec
 from provetune.store import stop_trainings, write_atomic
 from provetune.studio import screens
 from provetune.studio.actions import ACTIONS, JOBS, Desk
 from provetune.studio.guard import CSRF_COOKIE, CSRF_HEADER, Guard, form_key, is_own_form
 from provetune.studio.reading import evidence_of, run_named, runs_of
+from provetune.studio.render import command, environment, local, raw, sections
 from provetune.studio.setup import Question, set_up
 from provetune.studio.workspace import DRAFT, Workspace
 from provetune.workflow.doctor import examine
@@ -114,8 +111,8 @@ class Studio:
         if not (folder / SPEC_FILE).is_file():
             return RedirectResponse(f"/p/{request.path_params['project']}/setup", 303)
         values = await run_in_threadpool(screens.SCREENS[name], folder, query, self.desk)
-        shown = {"active": self.desk.active(folder), "yaml": _sections(folder, screens.SECTIONS.get(name, ())), "raw": _raw(values)}
-        return self.render(request, name, **values, **shown, command=_command(folder, screens.COMMANDS[name]))
+        shown = {"active": self.desk.active(folder), "yaml": sections(folder, screens.SECTIONS.get(name, ())), "raw": raw(values)}
+        return self.render(request, name, **values, **shown, command=command(folder, screens.COMMANDS[name]))
 
     async def job(self, request: Request) -> Response:
         """One job: what was asked, how it stands, what it says."""
@@ -140,7 +137,7 @@ class Studio:
     async def mode(self, request: Request) -> Response:
         """Guided or expert."""
         form = await self._form(request)
-        response = RedirectResponse(_local(form.get("back", "/")), 303)
+        response = RedirectResponse(local(form.get("back", "/")), 303)
         wanted = "expert" if form.get("mode") == "expert" else "guided"
         response.set_cookie(MODE_COOKIE, wanted, max_age=31_536_000, httponly=True, samesite="strict")
         return response
@@ -164,16 +161,18 @@ class Studio:
         folder, name = self._folder(request), request.path_params["project"]
         if (folder / SPEC_FILE).is_file():
             return RedirectResponse(f"/p/{name}/data", 303)
-        form = await self._form(request) if request.method == "POST" else {}
         file = next((one for one in sorted((folder / DRAFT).iterdir()) if one.is_file()), None)
         if file is None:
             raise FolderError(f"{folder / DRAFT}: the file is gone; delete {folder} and begin again")
+        if request.method != "POST":
+            return self.render(request, "setup", file=file.name, question=None, form={})
+        form = await self._form(request)
         try:
             found = await run_in_threadpool(set_up, folder, file, form)
         except ProvetuneError as error:
             return self.render(request, "setup", file=file.name, question=None, form=form, alert=str(error), status=400)
         if isinstance(found, Question):
-            return self.render(request, "setup", file=file.name, question=found, form=form, alert="")
+            return self.render(request, "setup", file=file.name, question=found, form=form)
         return RedirectResponse(f"/p/{name}/data", 303)
 
     async def settings(self, request: Request) -> Response:
@@ -193,7 +192,7 @@ class Studio:
                 alert, status = str(error).replace(str(draft), SPEC_FILE), 400
             finally:
                 draft.unlink(missing_ok=True)
-        return self.render(request, "settings", status=status, text=text, alert=alert, command=_command(folder, "schema"))
+        return self.render(request, "settings", status=status, text=text, alert=alert, command=command(folder, "schema"))
 
     async def act(self, request: Request) -> Response:
         """Start a command as a process."""
@@ -272,7 +271,7 @@ class Studio:
 
     def template(self, name: str) -> Any:
         """A template of the studio."""
-        return _environment().get_template(f"{name}.html.jinja")
+        return environment().get_template(f"{name}.html.jinja")
 
     def _folder(self, request: Request) -> Path:
         return self.workspace.project(request.path_params["project"])
@@ -302,54 +301,3 @@ def _said(studio: Studio, answer: Answer) -> Answer:
             return studio.render(request, "refused", status=status, reason=str(error))
 
     return answered
-
-
-_MADE: list[Environment] = []
-
-
-def _environment() -> Environment:
-    if not _MADE:
-        made = Environment(
-            loader=PackageLoader("provetune.studio"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=words.shown,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        made.filters.update(
-            estimate=words.estimate_text,
-            amount=words.amount_text,
-            money=words.money_text,
-            number=words.number_text,
-            key=words.key_text,
-            moment=words.moment_text,
-            short=words.shorten,
-            rule=words.rule_text,
-            metric=words.metric_text,
-        )
-        made.globals.update(kinds=words.KIND_WORDS, verdict_words=words.DECISION_WORDS, outcome_words=words.OUTCOME_WORDS)
-        _MADE.append(made)
-    return _MADE[0]
-
-
-def _command(folder: Path, verb: str) -> str:
-    return f"provetune -C {shlex.quote(str(folder.resolve()))} {verb}"
-
-
-def _sections(folder: Path, names: tuple[str, ...]) -> str:
-    """The sections of the project file by these names, as YAML; empty ones are not there."""
-    found = yaml.safe_load((folder / SPEC_FILE).read_text(encoding="utf-8-sig"))
-    held = {name: found[name] for name in names if isinstance(found, dict) and name in found}
-    return yaml.safe_dump(held, sort_keys=False, allow_unicode=True) if held else ""
-
-
-def _raw(values: dict[str, Any]) -> str:
-    """The record behind a screen as JSON, for experts."""
-    record = next((values[name] for name in ("report", "plan", "decision", "votes") if hasattr(values.get(name), "to_json")), None)
-    return "" if record is None else str(record.to_json())[:100_000]
-
-
-def _local(path: str) -> str:
-    """A path of this studio: never another host."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
