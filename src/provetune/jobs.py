@@ -14,14 +14,9 @@ import secrets
 import signal
 import subprocess
 import sys
-<<<<<<< HEAD
-import time
-from collections.abc import Mapping, Sequence
-=======
 import threading
 import time
-from collections.abc import Sequence
->>>>>>> main
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,18 +49,10 @@ class JobState:
 
 
 class Jobs:
-<<<<<<< HEAD
     """All jobs below a folder; any number of processes may look at them. `environment` is that of the jobs, this process's own if None."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder, self.environment = folder, environment
-        self._children: list[subprocess.Popen[bytes]] = []
-=======
-    """All jobs below a folder; any number of processes may look at them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
->>>>>>> main
 
     def start(self, project: Path, commands: Sequence[Sequence[str]], name: str | None = None) -> str:
         """Begin `provetune -C project ...` for each command, the next one where the one before succeeded; the job's id.
@@ -86,16 +73,10 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-<<<<<<< HEAD
                 env=self.environment,
                 start_new_session=True,  # Ctrl-C for a server is none for its jobs
             )
-        self._children.append(child)
-=======
-                start_new_session=True,  # Ctrl-C for a server is none for its jobs
-            )
         threading.Thread(target=child.wait, daemon=True).start()  # no zombie is left while this process lives
->>>>>>> main
         write_atomic(place / "runner.json", json.dumps({"pid": child.pid, "made": psutil.Process(child.pid).create_time()}))
         return name
 
@@ -105,10 +86,6 @@ class Jobs:
         wanted = _read(place / "job.json")
         if wanted is None:
             raise FolderError(f"{place}: found no job of this name")
-<<<<<<< HEAD
-        self._children = [child for child in self._children if child.poll() is None]
-=======
->>>>>>> main
         running = _alive(_read(place / "runner.json"))
         ended = _read(place / "ended.json")
         cancelled = (place / "cancelled").exists()
@@ -135,14 +112,11 @@ class Jobs:
         found = (_read(file) for file in sorted(self._place(name).glob("out-*.json")))
         return [document for document in found if document is not None]
 
-<<<<<<< HEAD
     def commands(self, name: str) -> list[list[str]]:
         """The words of each command of a job, after `provetune`."""
         found = _read(self._place(name) / "job.json") or {}
         return [[str(word) for word in words] for words in found.get("commands", [])]
 
-=======
->>>>>>> main
     @property
     def ids(self) -> list[str]:
         """All jobs, the oldest first."""
@@ -168,13 +142,8 @@ def _alive(runner: dict[str, Any] | None) -> bool:
     if runner is None:
         return True  # it is being started
     try:
-<<<<<<< HEAD
-        process = psutil.Process(runner["pid"])
-        return bool(process.create_time() == runner["made"] and process.status() != psutil.STATUS_ZOMBIE)
-=======
         found = psutil.Process(runner["pid"])
         return bool(found.create_time() == runner["made"] and found.status() != psutil.STATUS_ZOMBIE)
->>>>>>> main
     except psutil.NoSuchProcess:
         return False
 

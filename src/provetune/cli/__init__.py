@@ -1,13 +1,6 @@
 """The command line: one verb per step, the same records as everywhere else."""
 
-<<<<<<< HEAD
-from provetune.cli import compare, data_verbs, label, look_verbs, plan, run_verbs, start_verbs, studio, vote
-from provetune.cli.entry import main
-from provetune.cli.verbs import app, in_order
-
-__all__ = ["app", "compare", "data_verbs", "label", "look_verbs", "main", "plan", "run_verbs", "start_verbs", "studio", "vote"]
-=======
-from provetune.cli import compare, data_verbs, label, look_verbs, plan, run_verbs, serve, start_verbs, traffic, vote, watch
+from provetune.cli import compare, data_verbs, label, look_verbs, plan, run_verbs, serve, start_verbs, studio, traffic, vote, watch
 from provetune.cli.entry import main
 from provetune.cli.verbs import app, in_order
 
@@ -22,10 +15,10 @@ __all__ = [
     "run_verbs",
     "serve",
     "start_verbs",
+    "studio",
     "traffic",
     "vote",
     "watch",
 ]
->>>>>>> main
 
 in_order(app)

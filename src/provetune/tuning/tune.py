@@ -27,11 +27,8 @@ from provetune.records.candidate import PREFERENCE, Candidate, LossPoint, Traini
 from provetune.records.data import Example
 from provetune.scoring import measure
 from provetune.stats.estimate import Estimate
-<<<<<<< HEAD
 from provetune.store import STOP
-=======
 from provetune.tuning.beginning import begun
->>>>>>> main
 from provetune.tuning.checkpoint import CheckpointFolder, flush
 from provetune.tuning.faults import disk_faults
 from provetune.tuning.forgetting import Beside, BesideTexts
