@@ -142,7 +142,8 @@ def test_a_file_to_its_verdict_without_a_shell(browser: Browser, tmp_path: Path,
             expect(second.page.get_by_text("provetune run").first).to_be_visible()
             expect(page.get_by_role("heading", name="Training lora")).to_be_visible(timeout=LONG)
             shoot(page, "04-train")
-            one.clean(), second.clean()
+            one.clean()
+            second.clean()
         # the server is gone, in the middle of a training; the run goes on
         with studio(place) as address:
             again = Watched(visit, address)

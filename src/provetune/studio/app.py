@@ -237,7 +237,7 @@ class Studio:
             last = ""
             while not await request.is_disconnected():
                 values = await run_in_threadpool(screens.train, folder, {}, self.desk)
-                text = self.template("live").render(self._common(request), **values)
+                text = self.template("live").render(self._on_every_page(request), **values)
                 digest = hashlib.sha256(text.encode()).hexdigest()
                 if digest != last:
                     last = digest
@@ -255,12 +255,12 @@ class Studio:
         """A page by the name of its template, with a policy that lets nothing in from outside."""
         nonce, key = secrets.token_urlsafe(16), form_key(request)
         shown = {"command": "", "yaml": "", "raw": "", "active": None, "alert": "", **values}
-        text = self.template(name).render(self._common(request), nonce=nonce, key=key, screen_name=name, **shown)
+        text = self.template(name).render(self._on_every_page(request), nonce=nonce, key=key, screen_name=name, **shown)
         response = HTMLResponse(text, status, {"Content-Security-Policy": content_policy(nonce, connect_src="'self'")})
         response.set_cookie(CSRF_COOKIE, key, httponly=True, samesite="strict")
         return response
 
-    def _common(self, request: Request) -> dict[str, Any]:
+    def _on_every_page(self, request: Request) -> dict[str, Any]:
         return {
             "expert": request.cookies.get(MODE_COOKIE) == "expert",
             "project": request.path_params.get("project"),

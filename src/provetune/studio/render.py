@@ -9,9 +9,13 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from provetune.records.base import Record
+from provetune.records.evaluation import Evaluation, Evidence
 from provetune.report import words
 from provetune.spec.text import SPEC_FILE
 
+LONGEST_RECORD = 60_000
+"""Characters of a record that a page shows; the whole lies in the run folder."""
 _MADE: list[Environment] = []
 
 
@@ -56,8 +60,8 @@ def sections(folder: Path, names: tuple[str, ...]) -> str:
 
 def raw(values: dict[str, Any]) -> str:
     """The record behind a screen as JSON, for experts."""
-    record = next((values[name] for name in ("report", "plan", "decision", "votes") if hasattr(values.get(name), "to_json")), None)
-    return "" if record is None else str(record.to_json())[:100_000]
+    record = next((value for value in values.values() if isinstance(value, Record) and not isinstance(value, Evidence | Evaluation)), None)
+    return "" if record is None else record.to_json()[:LONGEST_RECORD]
 
 
 def local(path: str) -> str:
