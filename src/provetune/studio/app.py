@@ -111,7 +111,11 @@ class Studio:
         if not (folder / SPEC_FILE).is_file():
             return RedirectResponse(f"/p/{request.path_params['project']}/setup", 303)
         values = await run_in_threadpool(screens.SCREENS[name], folder, query, self.desk)
-        shown = {"active": self.desk.active(folder), "yaml": sections(folder, screens.SECTIONS.get(name, ())), "raw": raw(values)}
+        shown: dict[str, Any] = {
+            "active": self.desk.active(folder),
+            "yaml": sections(folder, screens.SECTIONS.get(name, ())),
+            "raw": raw(values),
+        }
         return self.render(request, name, **values, **shown, command=command(folder, screens.COMMANDS[name]))
 
     async def job(self, request: Request) -> Response:

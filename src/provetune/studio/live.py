@@ -149,9 +149,9 @@ def _draw(training: Training, place: int) -> None:
 
 def _words(event: dict[str, Any]) -> str:
     kind, step = event.get("event"), str(event.get("step", ""))
-    named = STEP_WORDS.get(step.partition("-")[0], step)
-    detail = step.partition("-")[2]
-    what = f"{named} ({detail})" if detail else named
+    family, _, detail = step.partition("-")
+    named = STEP_WORDS.get(family, step.replace("-", " "))
+    what = f"{named} ({detail})" if detail and family in STEP_WORDS else named
     if kind == "training":
         return f"{event.get('what')}: step {event['step']:,} of {event['steps']:,}, loss {event['loss']:.3f}"
     if kind == "validated":
