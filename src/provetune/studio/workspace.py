@@ -75,7 +75,7 @@ class Workspace:
     async def receive(self, wanted: str, file: str, parts: AsyncIterator[bytes]) -> str:
         """A new project with a file as it comes in; its name. What was only half received is removed."""
         name, place = self.begin(wanted, file)
-        size = 0
+        size, whole = 0, False
         try:
             with place.open("wb") as out:
                 async for part in parts:
@@ -85,9 +85,10 @@ class Workspace:
                     out.write(part)
             if not size:
                 raise DataError(f"{file[:200]}: found an empty file, wanted rows")
-        except BaseException:
-            shutil.rmtree(self.folder / name)
-            raise
+            whole = True
+        finally:
+            if not whole:
+                shutil.rmtree(self.folder / name)
         return name
 
 
