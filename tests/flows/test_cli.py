@@ -561,3 +561,12 @@ def test_quick_and_continued_work() -> None:
     clock[0] += 10.0
     lines("continued", 160, 200)
     assert said == ["quick: 100 % (100 of 100)", "audit: done", "continued: 80 % (160 of 200), about 40.0 s left"]
+
+
+def test_letters_that_the_terminal_lacks_are_written_as_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "ä漢.csv").write_text("text,label\n" + "hello there,a\ngood bye,b\n" * 6, encoding="utf-8")
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "provetune", "-C", str(tmp_path), "init", str(tmp_path / "ä漢.csv")]
+    done = subprocess.run(command, env=plain, capture_output=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert rb"\xe4\u6f22.csv" in done.stdout

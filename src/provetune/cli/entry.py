@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import os
 import signal
@@ -41,6 +42,9 @@ _DATABASE = ("disk is full", "readonly database", "disk I/O error", "unable to o
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never shows a traceback. `arguments` default to the command line's."""
     given = globals_first(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a result is worth more than a letter that the terminal's encoding lacks
     session = Session(format="json" if asks_for_json(given) else "human")
     try:
         with _terminated_as_interrupted(), warnings.catch_warnings():
