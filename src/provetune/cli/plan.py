@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provetune.cli.session import Line, Session
+from provetune.cli.session import Line, Session, aligned
 from provetune.cli.verbs import Overrides, app
 from provetune.errors import SpecError
 
@@ -97,8 +97,6 @@ def plan(
 
 def plan_lines(found: CostPlan, run: str) -> list[Line]:
     """What was counted, the table, the recommendation, what it rests on; `run` is the command of the whole flow."""
-    from provetune.cli.show import aligned
-
     gain = found.smallest_provable_gain
     lines: list[Line] = [
         (
@@ -164,8 +162,6 @@ def _cells(one: GpuOption) -> tuple[str, ...]:
 
 def validation_lines(found: Validation) -> list[Line]:
     """Both tables, then what was left out and why."""
-    from provetune.cli.show import aligned
-
     lines: list[Line] = []
     for title, scores in (("fitted without the source that is scored", found.leave_one_source_out), ("as shipped", found.as_shipped)):
         if scores:
