@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +15,12 @@ from provetune.cli.verbs import Overrides, app
 from provetune.errors import SpecError
 
 if TYPE_CHECKING:
-    from provetune.records.planning import CostPlan, GpuOption, Scores, Validation
+    from provetune.records.planning import CostPlan, GpuOption, Rent, Scores, Validation
+    from provetune.stats.estimate import Estimate
 
 HERE = "this machine"
+FEW = 4
+"""Kinds of GPU that are shown of each method; all are in the JSON document."""
 FITS_STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red", "unknown": ""}
 
 
@@ -106,58 +110,95 @@ def plan_lines(found: CostPlan, run: str) -> list[Line]:
         ),
         ("", ""),
     ]
-    head = ("method", "GPU", "GiB of one GPU", "of", "", "hours", "$", "cheapest offer")
-    shown = [one for one in found.options if one.gpu == HERE or (one.fits != "does not fit" and (one.rents or not _offered(found)))]
+    head = ("method", "GPU", "GiB of one GPU", "of", "", "training", "$ in all", "cheapest offer")
+    shown = _shown(found)
     rows = aligned([head, *map(_cells, shown)])
     lines += [(rows[0], "bold"), *((row, FITS_STYLES[one.fits]) for row, one in zip(rows[1:], shown, strict=True))]
     notes = dict.fromkeys((one.gpu, one.note) for one in shown if one.note)
     lines += [(f"{name}: {note}", "yellow") for name, note in notes]
-    lines += [(text, "") for text in _not_shown(found)]
+    lines += [(text, "") for text in _not_shown(found, shown)]
     lines += [("", ""), *((text, "yellow") for text in found.warnings)]
     lines.append((f"prices: {found.prices_as_of}", ""))
     provable = "no gain can be proven" if gain is None else f"a gain of {100 * gain:.0f} points or more can be proven"
     lines.append((f"{found.test_rows:,} test rows: {provable}", ""))
-    return [*lines, (found.recommendation, "bold"), (f"Why: {found.reason}.", ""), (f"Next: {run} trains on this machine, and proves.", "")]
+    return [*lines, (found.recommendation, "bold"), (f"Why: {found.reason}.", ""), (f"Next: {_next(found, run)}", "")]
+
+
+def _next(found: CostPlan, run: str) -> str:
+    if found.project:
+        return f"`{run}` on the machine that you choose trains, and proves."
+    return "`provetune init FILE` makes a project of your rows; there `provetune plan` counts their own tokens."
 
 
 def _offered(found: CostPlan) -> bool:
     return any(one.rents for one in found.options)
 
 
-def _not_shown(found: CostPlan) -> list[str]:
-    """Where a method does not fit, and where nobody offers it, one line each."""
-    lines = []
+def _dollars(one: GpuOption) -> tuple[bool, float]:
+    """Order of offers: those with a recent price first, then by what they cost."""
+    rent = _on_demand(one)
+    return (rent is None or rent.stale, math.inf if rent is None or rent.cost_usd.value is None else rent.cost_usd.value)
+
+
+def _on_demand(one: GpuOption) -> Rent | None:
+    return min((rent for rent in one.rents if rent.tier != "spot"), key=lambda rent: rent.cost_usd.value or math.inf, default=None)
+
+
+def _shown(found: CostPlan) -> list[GpuOption]:
+    """This machine; of each method the `FEW` cheapest kinds on which it may fit, in the order of the table of GPUs."""
+    shown = []
     for method in dict.fromkeys(one.method for one in found.options):
-        mine = [one for one in found.options if one.method == method and one.gpu != HERE]
-        too_small = [one.gpu for one in mine if one.fits == "does not fit"]
-        unpriced = [one.gpu for one in mine if one.fits != "does not fit" and not one.rents and _offered(found)]
-        lines += [f"{method} does not fit on {', '.join(too_small)}"] if too_small else []
-        lines += [f"{method} without a known price: {', '.join(unpriced)}"] if unpriced else []
-    return lines
+        mine = [one for one in found.options if one.method == method]
+        rented = [one for one in mine if one.gpu != HERE and one.fits != "does not fit" and (one.rents or not _offered(found))]
+        few = sorted(rented, key=_dollars)[:FEW]
+        shown += [one for one in mine if one.gpu == HERE or one in few]
+    return shown
+
+
+def _not_shown(found: CostPlan, shown: Sequence[GpuOption]) -> list[str]:
+    """Where methods fit for more money, where they do not, and where nobody offers it; methods of which the same holds in one line."""
+    said: dict[str, list[str]] = {}
+    for method in dict.fromkeys(one.method for one in found.options):
+        mine = [one for one in found.options if one.method == method and one.gpu != HERE and one not in shown]
+        may = [one for one in mine if one.fits != "does not fit"]
+        parts = {
+            "also fits, or may, on": [one.gpu for one in may if one.rents or not _offered(found)],
+            "does not fit on": [one.gpu for one in mine if one.fits == "does not fit"],
+            "no price is known for": [one.gpu for one in may if not one.rents and _offered(found)],
+        }
+        for words, names in parts.items():
+            if names:
+                said.setdefault(f"{words} {', '.join(names)}", []).append(method)
+    lines = [f"{', '.join(methods)}: {text}" for text, methods in said.items()]
+    return [*lines, *(("every kind: --format json; one kind: --gpu NAME",) if lines else ())]
 
 
 def _cells(one: GpuOption) -> tuple[str, ...]:
-    from provetune.report.words import amount_text
-
-    offer = next((rent for rent in one.rents if rent.tier != "spot"), None)
-    memory = one.memory_gib
+    offer, memory = _on_demand(one), one.memory_gib
     cost = (
         "-"
         if offer is None or offer.cost_usd.value is None
         else f"{offer.cost_usd.value:,.2f} [{offer.cost_usd.low:,.2f}, {offer.cost_usd.high:,.2f}]"
     )
-    prompting = one.method == "prompting only"
-    hours = "-" if prompting else "unknown" if one.duration_h.value is None else amount_text(one.duration_h, 3)
     return (
         one.method + (" (checkpointing)" if one.checkpointing else ""),
         one.gpu if one.gpus == 1 else f"{one.gpus} x {one.gpu}",
         f"{memory.value:.1f} [{memory.low:.1f}, {memory.high:.1f}]",
         f"{one.memory_available_gib:.0f}",
         one.fits,
-        hours,
+        "-" if one.method == "prompting only" else _time(one.duration_h),
         cost,
         "-" if offer is None else f"{offer.provider} {offer.usd_per_hour:.2f} $/h, {offer.as_of}",
     )
+
+
+def _time(hours: Estimate) -> str:
+    """With its interval: minutes where it is less than an hour, whole hours where it is more than a day."""
+    if hours.value is None:
+        return "unknown"
+    unit, times, digits = ("min", 60, 0) if hours.value < 1 else ("h", 1, 1 if hours.value < 24 else 0)
+    low, high = (f"{times * (end or 0.0):,.{digits}f}" for end in (hours.low, hours.high))
+    return f"{times * hours.value:,.{digits}f} [{low}, {high}] {unit}"
 
 
 def validation_lines(found: Validation) -> list[Line]:

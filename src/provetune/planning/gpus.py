@@ -68,6 +68,20 @@ def named(name: str) -> tuple[Gpu, ...]:
     return tuple(found)
 
 
+def of_driver(name: str, memory_gib: float) -> Gpu | None:
+    """The kind that a driver calls `name`; None where the table has none of that chip with about that memory.
+
+    >>> of_driver("NVIDIA A100-SXM4-80GB", 79.3).name, of_driver("NVIDIA H100 80GB HBM3", 79.6).name, of_driver("NVIDIA L4", 22.5).name
+    ('A100-80GB', 'H100-80GB', 'L4-24GB')
+    >>> of_driver("NVIDIA GeForce GTX 1080", 8.0) is None
+    True
+    """
+    words = set(re.split(r"[\s_-]+", name.lower())) | {re.sub(r"[\s_-]", "", name.lower()).removeprefix("nvidia").removeprefix("geforce")}
+    # a driver reports up to a tenth less than the label
+    alike = [one for one in gpus() if one.family.lower() in words and 0.88 < memory_gib / one.mem_gib < 1.1]
+    return min(alike, key=lambda one: abs(memory_gib / one.mem_gib - 1), default=None)
+
+
 def _family(gpu: str) -> str:
     """The chip's name in a price list.
 

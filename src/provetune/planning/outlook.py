@@ -36,7 +36,8 @@ class Question:
     """What is asked: the request of the project (whose hardware is this machine), and what to look at beyond it.
 
     `gpus` are the kinds, each taken `count` at a time; `answer_tokens` is the mean length of a target, `scored_rows` those that
-    candidates are measured on (validation and test). `said` tells where the model's sizes and the rows' lengths come from.
+    candidates are measured on (validation and test). `project`: whether the rows are a project's own. `said` tells where the model's sizes
+    and the rows' lengths come from.
     """
 
     request: PlanRequest
@@ -48,6 +49,7 @@ class Question:
     today: date
     methods: Sequence[Method] = METHODS
     count: int = 1
+    project: bool = True
 
 
 def outlook(question: Question) -> CostPlan:
@@ -94,6 +96,7 @@ def outlook(question: Question) -> CostPlan:
             *((f"{longer:,} rows are longer than the model's context of {model.context_length:,} tokens and left out",) if longer else ()),
             *((staleness(offered, question.today),) if staleness(offered, question.today) else ()),
         ),
+        project=question.project,
     )
 
 
@@ -144,23 +147,31 @@ def _flops(request: PlanRequest, method: Method, values: Hyperparameters, *, che
 
 def _here(question: Question, method: Method, values: Hyperparameters) -> GpuOption:
     """This machine, as the run would plan it."""
-    request = question.request
+    request, here = question.request, question.request.hardware
     longest, batch = _largest(request, values)
-    memory, p90 = training_memory(request, method, longest=longest, batch_size=batch)
-    flops, speed = _flops(request, method, values, checkpointing=False), request.hardware.flops_per_s
-    hours = guessed_hours(flops, os.cpu_count() or 1) if speed is None else training_hours(flops, speed)
+    checkpointing, speed = False, here.flops_per_s
+    if here.kind == "gpu":
+        job, need = gpu_memory([own_job(request, method, longest=longest, batch_size=batch)], here.memory_gib)
+        checkpointing, memory, p90 = job.checkpointing, need.memory_gib, need.p90
+    else:
+        memory, p90 = training_memory(request, method, longest=longest, batch_size=batch)
+    flops = _flops(request, method, values, checkpointing=checkpointing)
+    guessed = speed is None and here.kind == "cpu"
+    hours = guessed_hours(flops, os.cpu_count() or 1) if guessed else training_hours(flops, speed)
+    named = "" if here.kind == "cpu" else f"{here.name}; "
+    unmeasured = f"{named}hours are {'a guess' if guessed else 'those of its data sheet' if speed else 'unknown'}"
     return GpuOption(
         method=method,
         gpu=HERE,
         gpus=1,
-        memory_available_gib=request.hardware.memory_gib,
+        memory_available_gib=here.memory_gib,
         memory_gib=memory,
-        fits=fits(memory.value or math.inf, p90, request.hardware.memory_gib),
-        checkpointing=False,
+        fits=fits(memory.value or math.inf, p90, here.memory_gib),
+        checkpointing=checkpointing,
         duration_h=hours,
         besides_h=Estimate(None, None, None, 0, 0.9, "unknown: not measured on this machine"),
         rents=(),
-        note="" if speed is not None else "hours are a guess until its speed is measured: --probe",
+        note=f"{unmeasured}; `provetune plan --probe` in a project measures them",
     )
 
 

@@ -46,7 +46,8 @@ class GpuOption(Frozen):
 class CostPlan(Record):
     """Memory, time and money of each method on each GPU, before anything is spent. Tokens are those of the base's own template.
 
-    `lengths_from` says how tokens were counted, `options` come cheapest first within what fits; `warnings` are for the reader.
+    `lengths_from` says how tokens were counted; `options` are every method on every kind, in the order of the table of GPUs; `warnings`
+    are for the reader. `project`: whether the rows are those of a project, or only a number was given.
     """
 
     SCHEMA: ClassVar[str] = "cost_plan/1"
@@ -67,6 +68,7 @@ class CostPlan(Record):
     reason: str
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    project: bool = False
 
 
 class PointLeftOut(Frozen):

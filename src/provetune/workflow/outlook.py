@@ -6,6 +6,8 @@ Nothing is trained, no test row is opened, nothing is written.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +21,7 @@ from provetune.load import load
 from provetune.models.plain import PlainTokenizer
 from provetune.models.shapes import read_config, shape_sizes
 from provetune.planning.architectures import known_shape
-from provetune.planning.gpus import gpus, named
+from provetune.planning.gpus import gpus, named, of_driver
 from provetune.planning.outlook import METHODS, Question, outlook
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
 from provetune.planning.validate import validate as validate
@@ -107,6 +109,7 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
             today=datetime.now(UTC).date(),
             methods=_methods(wish.method),
             count=wish.gpus,
+            project=not given,
         )
     )
 
@@ -120,8 +123,27 @@ def renew_prices(catalogues: Sequence[str]) -> str:
 
 
 def here() -> Hardware:
-    """This machine, without torch: its speed is unknown here; a run or a probe measures it."""
-    return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None)
+    """This machine, without torch: its first GPU as the driver's own tool tells, else its free memory and an unknown speed."""
+    gpu = _own_gpu()
+    if gpu is None:
+        return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None)
+    name, memory_gib, free_gib = gpu
+    kind = of_driver(name, memory_gib)
+    return Hardware(name, free_gib, "gpu", None if kind is None else kind.flops_per_s)
+
+
+def _own_gpu() -> tuple[str, float, float] | None:
+    """(name, GiB, GiB that are free) of the first GPU; None without one, or where the tool says something else."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout
+        name, total, free = said.splitlines()[0].rsplit(",", 2)
+        return name.strip(), float(total) / 1024, float(free) / 1024
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
+        return None
 
 
 def _methods(name: str | None) -> tuple[Method, ...]:
