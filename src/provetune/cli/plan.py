@@ -15,7 +15,7 @@ from provetune.cli.verbs import Overrides, app
 from provetune.errors import SpecError
 
 if TYPE_CHECKING:
-    from provetune.records.planning import CostPlan, GpuOption, Rent, Scores, Validation
+    from provetune.records.planning import CostPlan, GpuOption, Rent, Scores, TimeScores, Validation
     from provetune.stats.estimate import Estimate
 
 HERE = "this machine"
@@ -202,7 +202,7 @@ def _time(hours: Estimate) -> str:
 
 
 def validation_lines(found: Validation) -> list[Line]:
-    """Both tables, then what was left out and why."""
+    """The tables, then what was left out and why."""
     lines: list[Line] = []
     for title, scores in (("fitted without the source that is scored", found.leave_one_source_out), ("as shipped", found.as_shipped)):
         if scores:
@@ -210,6 +210,11 @@ def validation_lines(found: Validation) -> list[Line]:
                 [(title, "rows", "mean", "median", "<= 15 %", "<= 30 %", "in interval", "high / low", "OOM right"), *map(_scored, scores)]
             )
             lines += [(table[0], "bold"), *((row, "") for row in table[1:]), ("", "")]
+    if found.time:
+        table = aligned(
+            [("hours, estimated over measured", "rows", "10 %", "median", "90 %", "0.5 to 2", "in interval"), *map(_timed, found.time)]
+        )
+        lines += [(table[0], "bold"), *((row, "") for row in table[1:]), ("", "")]
     lines += [
         (f"left out, {len(one.ids):,} rows: {one.reason} ({', '.join(one.ids[:3])}{', ...' if len(one.ids) > 3 else ''})", "")
         for one in found.left_out
@@ -222,6 +227,11 @@ def _scored(one: Scores) -> tuple[str, ...]:
     ratio = "-" if one.median_high_over_low is None else f"{one.median_high_over_low:.2f}"
     refused = f"{one.out_of_memory_right} of {one.out_of_memory_rows}" if one.out_of_memory_rows else "-"
     return (one.group, str(one.rows), *("-" if share is None else f"{100 * share:.1f} %" for share in shares), ratio, refused)
+
+
+def _timed(one: TimeScores) -> tuple[str, ...]:
+    ratios = (f"{ratio:.2f}" for ratio in (one.low_ratio, one.median_ratio, one.high_ratio))
+    return (one.group, str(one.rows), *ratios, *(f"{100 * share:.0f} %" for share in (one.within_factor_2, one.inside_interval)))
 
 
 def _all_rows(found: Validation) -> str:

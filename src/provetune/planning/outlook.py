@@ -17,7 +17,7 @@ from provetune.planning.memory import gpu_memory, own_job, training_memory
 from provetune.planning.recommend import recommend
 from provetune.planning.rent import rents
 from provetune.planning.request import PlanRequest
-from provetune.planning.time import besides_hours, flops_per_token, guessed_hours, training_hours
+from provetune.planning.time import besides_hours, flops_per_token, guessed_hours, several_gpus, training_hours
 from provetune.pricing import Price, as_of, staleness
 from provetune.records.candidate import Method
 from provetune.records.planning import CostPlan, GpuOption
@@ -107,7 +107,7 @@ def _on_gpu(question: Question, method: Method, values: Hyperparameters, gpu: Gp
     several = replace(job, gpus=question.count, sharding="ddp")
     jobs = [job] if question.count == 1 else [several, replace(several, sharding="fsdp")]
     chosen, need = gpu_memory(jobs, gpu.mem_gib)
-    speed = gpu.flops_per_s * question.count * (0.9 if question.count > 1 else 1.0)
+    speed = several_gpus(gpu.flops_per_s, question.count)
     hours = training_hours(_flops(question.request, method, values, checkpointing=chosen.checkpointing), speed)
     besides = _besides(question, gpu)
     verdict = fits(need.memory_gib.value or math.inf, need.p90, gpu.mem_gib)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provetune.planning.footprint import Tuned
 from provetune.planning.request import ModelShape
 from provetune.records.candidate import Method
 from provetune.stats.estimate import Estimate
@@ -29,6 +30,22 @@ def flops_per_token(shape: ModelShape, method: Method, *, row_tokens: float, che
     attention = 3 * 4 * shape.layers * shape.heads * shape.head_dim * row_tokens / 2
     again = 1 if checkpointing else 0
     return (FLOPS_PER_WEIGHT[method] + 2 * again) * weights + attention * (1 + again / 3)
+
+
+def tokens_flops(shape: ModelShape, tuned: Tuned, *, row_tokens: float, checkpointing: bool) -> float:
+    """The same of a published run, whose adapters may come with embedding and head trained in full: 2 more for each of their weights."""
+    if tuned == "lora+embeddings":
+        return flops_per_token(shape, "lora", row_tokens=row_tokens, checkpointing=checkpointing) + 2 * shape.head_parameters
+    return flops_per_token(shape, tuned, row_tokens=row_tokens, checkpointing=checkpointing)
+
+
+TOGETHER = 0.9
+"""Share of their speed that several GPUs keep together: a guess."""
+
+
+def several_gpus(flops_per_s: float, count: int) -> float:
+    """Operations a second of `count` GPUs that train together."""
+    return flops_per_s * count * (TOGETHER if count > 1 else 1.0)
 
 
 def training_hours(flops: float, flops_per_s: float | None) -> Estimate:

@@ -110,10 +110,34 @@ class Scores(Frozen):
     out_of_memory_right: int
 
 
-class Validation(Record):
-    """The estimator on published runs: with constants fitted without the scored source, and as shipped.
+class TimeScore(Frozen):
+    """Speed of one published run beside its estimate, of all GPUs together. `ratio`: hours estimated over hours measured."""
 
-    Without a second source nothing can be left out, and `leave_one_source_out` is empty. `points` belong to it, else to `as_shipped`.
+    id: str
+    source: str
+    measured_tokens_per_s: float
+    estimated_tokens_per_s: float
+    ratio: float
+    inside: bool
+
+
+class TimeScores(Frozen):
+    """Hours estimated over measured in a group of rows: 10th, 50th and 90th percentile, shares between a half and two, and inside."""
+
+    group: str
+    rows: int
+    low_ratio: float
+    median_ratio: float
+    high_ratio: float
+    within_factor_2: float
+    inside_interval: float
+
+
+class Validation(Record):
+    """The estimator on published runs: memory with constants fitted without the scored source, and as shipped; and hours.
+
+    Of one source that the shipped constants are fitted to nothing can be held out, and `leave_one_source_out` is empty. `points`
+    belong to it, else to `as_shipped`. Nothing of the hours is fitted.
     """
 
     SCHEMA: ClassVar[str] = "plan_validation/1"
@@ -123,3 +147,6 @@ class Validation(Record):
     leave_one_source_out: tuple[Scores, ...]
     as_shipped: tuple[Scores, ...]
     points: tuple[PointScore, ...]
+    time: tuple[TimeScores, ...] = ()
+    time_points: tuple[TimeScore, ...] = ()
+    time_left_out: tuple[PointLeftOut, ...] = ()

@@ -21,7 +21,7 @@ from provetune.load import load
 from provetune.models.plain import PlainTokenizer
 from provetune.models.shapes import read_config, shape_sizes
 from provetune.planning.architectures import known_shape
-from provetune.planning.gpus import gpus, named, of_driver
+from provetune.planning.gpus import gpus, named, of_row
 from provetune.planning.outlook import METHODS, Question, outlook
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
 from provetune.planning.validate import validate as validate
@@ -128,7 +128,7 @@ def here() -> Hardware:
     if gpu is None:
         return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None)
     name, memory_gib, free_gib = gpu
-    kind = of_driver(name, memory_gib)
+    kind = of_row(name, memory_gib * 2**30 / 1e9)
     return Hardware(name, free_gib, "gpu", None if kind is None else kind.flops_per_s)
 
 
