@@ -86,6 +86,7 @@ def of_row(name: str, mem_gb: float | None) -> Gpu | None:
     return min(alike, key=lambda one: abs(mem_gb / one.mem_gb - 1), default=None)
 
 
+@cache
 def _family(gpu: str) -> str:
     """The chip's name in a price list.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from provetune.planning.calibration import Calibration, calibrate, peak, shipped, stratum
 from provetune.planning.points import LeftOutRow, Point, TimedPoint, read_points, read_times
-from provetune.planning.time import UTILISATION, several_gpus, tokens_flops
+from provetune.planning.time import step_seconds
 from provetune.records.planning import PointLeftOut, PointScore, Scores, TimeScore, TimeScores, Validation
 
 DEFAULT_STACK = "1 GPU, checkpointing, chunked or fused loss"
@@ -51,8 +51,7 @@ def validate(file: Path) -> Validation:
 
 def _speed(point: TimedPoint) -> TimeScore:
     job = point.job
-    flops = tokens_flops(job.shape, job.method, row_tokens=job.longest, checkpointing=job.checkpointing)
-    slow, middle, fast = (share * several_gpus(point.gpu.flops_per_s, job.gpus) / flops for share in UTILISATION)
+    fast, middle, slow = (job.tokens * job.gpus / seconds for seconds in step_seconds(job, point.gpu, job.longest))
     return TimeScore(
         id=point.id,
         source=point.source,

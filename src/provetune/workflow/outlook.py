@@ -12,26 +12,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
 from provetune.errors import DataError, ModelError, SpecError
-from provetune.load import load
-from provetune.models.plain import PlainTokenizer
 from provetune.models.shapes import read_config, shape_sizes
 from provetune.planning.architectures import known_shape
-from provetune.planning.gpus import gpus, named, of_row
+from provetune.planning.gpus import Gpu, gpus, named, of_row
 from provetune.planning.outlook import METHODS, Question, outlook
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
 from provetune.planning.validate import validate as validate
 from provetune.pricing import current_prices, load_prices
 from provetune.records.candidate import Method, ModelRef
-from provetune.records.data import Example
 from provetune.records.planning import CostPlan
 from provetune.spec import BudgetSpec, ProjectSpec, SplitSpec, TrainSpec
 from provetune.spec.text import SPEC_FILE, load_spec
 from provetune.split import part_sizes
+
+if TYPE_CHECKING:
+    from provetune.records.data import Example
 
 T = TypeVar("T")
 COUNTED_ROWS = 2_000
@@ -87,6 +87,7 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
     if name is None:
         raise SpecError("--base: found none, wanted the base model of the plan, such as Qwen/Qwen3-0.6B")
     base = _base(name, spec.base.revision if spec is not None else "main", folder)
+    hardware, own_gpu = here()
     rows = _given_rows(wish) if given else _own_rows(spec, folder, base) if spec is not None else None
     assert rows is not None
     request = PlanRequest(
@@ -96,7 +97,7 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
         budget=spec.budget if spec is not None else BudgetSpec(),
         row_lengths=rows.lengths,
         test_rows=rows.test,
-        hardware=here(),
+        hardware=hardware,
     )
     return outlook(
         Question(
@@ -110,6 +111,7 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
             methods=_methods(wish.method),
             count=wish.gpus,
             project=not given,
+            own_gpu=own_gpu,
         )
     )
 
@@ -122,14 +124,13 @@ def renew_prices(catalogues: Sequence[str]) -> str:
     return f"{kept:,} prices of today in {file}" + (f"; {refused:,} rows refused as implausible" if refused else "")
 
 
-def here() -> Hardware:
-    """This machine, without torch: its first GPU as the driver's own tool tells, else its free memory and an unknown speed."""
+def here() -> tuple[Hardware, Gpu | None]:
+    """This machine, without torch: its first GPU as the driver's tool tells, with its kind; else its free memory, speed unknown."""
     gpu = _own_gpu()
     if gpu is None:
-        return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None)
+        return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None), None
     name, memory_gib, free_gib = gpu
-    kind = of_row(name, memory_gib * 2**30 / 1e9)
-    return Hardware(name, free_gib, "gpu", None if kind is None else kind.flops_per_s)
+    return Hardware(name, free_gib, "gpu", None), of_row(name, memory_gib * 2**30 / 1e9)
 
 
 def _own_gpu() -> tuple[str, float, float] | None:
@@ -232,6 +233,8 @@ def _given_rows(wish: Wish) -> _Rows:
 
 def _own_rows(spec: ProjectSpec, folder: Path, base: _Base) -> _Rows:
     """Tokens of the project's rows; those of training are an even part of all, the longest included."""
+    from provetune.load import load  # what reads rows takes a third of the time of a plan without any
+
     examples = load(folder / spec.data.path, spec.data, spec.task)
     if not examples:
         raise DataError(f"{spec.data.path}: no rows are left to plan for; see `provetune audit`")
@@ -246,6 +249,8 @@ def _own_rows(spec: ProjectSpec, folder: Path, base: _Base) -> _Rows:
 
 def _lengths(examples: Sequence[Example], base: _Base) -> tuple[list[int], float, str]:
     """(tokens of each row, mean tokens of the targets, how they were counted)."""
+    from provetune.models.plain import PlainTokenizer
+
     share = sum(len(one.target) for one in examples) / max(1, sum(map(_letters, examples)))
     if base.folder is not None:
         try:
