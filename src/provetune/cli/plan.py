@@ -104,7 +104,7 @@ def plan_lines(found: CostPlan, run: str) -> list[Line]:
     gain = found.smallest_provable_gain
     lines: list[Line] = [
         (
-            f"{found.base}: {found.parameters / 1e9:.2f} billion parameters ({found.shape_from}); {found.train_rows:,} training rows, "
+            f"{found.base}: {_count(found.parameters)} parameters ({found.shape_from}); {found.train_rows:,} training rows, "
             f"{found.tokens_per_epoch:,} tokens an epoch, the longest row {found.longest_row:,} ({found.lengths_from})",
             "",
         ),
@@ -124,9 +124,13 @@ def plan_lines(found: CostPlan, run: str) -> list[Line]:
     return [*lines, (found.recommendation, "bold"), (f"Why: {found.reason}.", ""), (f"Next: {_next(found, run)}", "")]
 
 
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} billion" if parameters >= 1e8 else f"{parameters / 1e6:.1f} million"
+
+
 def _next(found: CostPlan, run: str) -> str:
     if found.project:
-        return f"`{run}` on the machine that you choose trains, and proves."
+        return f"{run}, on the machine that you choose, trains and proves."
     return "`provetune init FILE` makes a project of your rows; there `provetune plan` counts their own tokens."
 
 
@@ -145,7 +149,12 @@ def _on_demand(one: GpuOption) -> Rent | None:
 
 
 def _shown(found: CostPlan) -> list[GpuOption]:
-    """This machine; of each method the `FEW` cheapest kinds on which it may fit, in the order of the table of GPUs."""
+    """This machine; of each method the `FEW` cheapest kinds on which it may fit, in the order of the table of GPUs.
+
+    Kinds that nobody asked for by name are not shown where nothing need be rented.
+    """
+    if _nothing_to_rent(found):
+        return [one for one in found.options if one.gpu == HERE]
     shown = []
     for method in dict.fromkeys(one.method for one in found.options):
         mine = [one for one in found.options if one.method == method]
@@ -155,8 +164,14 @@ def _shown(found: CostPlan) -> list[GpuOption]:
     return shown
 
 
+def _nothing_to_rent(found: CostPlan) -> bool:
+    return found.recommendation.endswith("no rent.") and len({one.gpu for one in found.options}) > 1 + FEW
+
+
 def _not_shown(found: CostPlan, shown: Sequence[GpuOption]) -> list[str]:
     """Where methods fit for more money, where they do not, and where nobody offers it; methods of which the same holds in one line."""
+    if _nothing_to_rent(found):
+        return ["rented GPUs are not shown, as none is needed; what one would take: --gpu NAME, all of them: --format json"]
     said: dict[str, list[str]] = {}
     for method in dict.fromkeys(one.method for one in found.options):
         mine = [one for one in found.options if one.method == method and one.gpu != HERE and one not in shown]
@@ -197,8 +212,10 @@ def _time(hours: Estimate) -> str:
     if hours.value is None:
         return "unknown"
     unit, times, digits = ("min", 60, 0) if hours.value < 1 else ("h", 1, 1 if hours.value < 24 else 0)
-    low, high = (f"{times * (end or 0.0):,.{digits}f}" for end in (hours.low, hours.high))
-    return f"{times * hours.value:,.{digits}f} [{low}, {high}] {unit}"
+    value, low, high = (
+        "<1" if times * (end or 0.0) < 0.5 else f"{times * (end or 0.0):,.{digits}f}" for end in (hours.value, hours.low, hours.high)
+    )
+    return f"{value} [{low}, {high}] {unit}"
 
 
 def validation_lines(found: Validation) -> list[Line]:

@@ -107,9 +107,9 @@ def _in_widths(job: Job, precision: str, adapter: str) -> Job:
 
 def _method(text: str) -> Tuned:
     plain = re.sub(r"[^a-z]+", " ", text.lower())
-    if "lora" in plain or "adapter" in plain:
+    if re.search("[ld]ora", plain) or "adapter" in plain:
         whole_ends = any(word in plain for word in ("embed", "head", "modules to save"))
-        return "lora+embeddings" if whole_ends else "qlora" if "qlora" in plain else "lora"
+        return "lora+embeddings" if whole_ends else "qlora" if re.search("q[ld]ora", plain) else "lora"
     if plain.strip() in (
         "full",
         "fft",

@@ -6,22 +6,19 @@ Nothing is trained, no test row is opened, nothing is written.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import psutil
-
 from provetune.errors import DataError, ModelError, SpecError
 from provetune.models.shapes import read_config, shape_sizes
 from provetune.planning.architectures import known_shape
-from provetune.planning.gpus import Gpu, gpus, named, of_row
+from provetune.planning.gpus import gpus, named
+from provetune.planning.here import here
 from provetune.planning.outlook import METHODS, Question, outlook
-from provetune.planning.request import Hardware, ModelShape, PlanRequest
+from provetune.planning.request import ModelShape, PlanRequest
 from provetune.planning.validate import validate as validate
 from provetune.pricing import current_prices, load_prices
 from provetune.records.candidate import Method, ModelRef
@@ -88,8 +85,7 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
         raise SpecError("--base: found none, wanted the base model of the plan, such as Qwen/Qwen3-0.6B")
     base = _base(name, spec.base.revision if spec is not None else "main", folder)
     hardware, own_gpu = here()
-    rows = _given_rows(wish) if given else _own_rows(spec, folder, base) if spec is not None else None
-    assert rows is not None
+    rows = _given_rows(wish) if given or spec is None else _own_rows(spec, folder, base)
     request = PlanRequest(
         model=base.model,
         shape=base.shape,
@@ -122,29 +118,6 @@ def renew_prices(catalogues: Sequence[str]) -> str:
 
     file, kept, refused = refresh(catalogues, datetime.now(UTC).date())
     return f"{kept:,} prices of today in {file}" + (f"; {refused:,} rows refused as implausible" if refused else "")
-
-
-def here() -> tuple[Hardware, Gpu | None]:
-    """This machine, without torch: its first GPU as the driver's tool tells, with its kind; else its free memory, speed unknown."""
-    gpu = _own_gpu()
-    if gpu is None:
-        return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None), None
-    name, memory_gib, free_gib = gpu
-    return Hardware(name, free_gib, "gpu", None), of_row(name, memory_gib * 2**30 / 1e9)
-
-
-def _own_gpu() -> tuple[str, float, float] | None:
-    """(name, GiB, GiB that are free) of the first GPU; None without one, or where the tool says something else."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    asked = [tool, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout
-        name, total, free = said.splitlines()[0].rsplit(",", 2)
-        return name.strip(), float(total) / 1024, float(free) / 1024
-    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
-        return None
 
 
 def _methods(name: str | None) -> tuple[Method, ...]:
