@@ -30,7 +30,8 @@ class Source:
     def __init__(self, wish: Named) -> None:
         self.wish, self.registry = wish, Registry(wish.folder)
         self.offline = bool(os.environ.get("HF_HUB_OFFLINE"))
-        self.from_registry = wish.run is None and self.registry.standing().champion is not None
+        registered = self.registry.database.file.is_file()
+        self.from_registry = wish.run is None and registered and self.registry.standing().champion is not None
         self.generation = -1
         self.name, self.outcome = "", ""
         self._loaded: dict[int, Served] = {}
