@@ -1,6 +1,6 @@
 """The command line: one verb per step, the same records as everywhere else."""
 
-from provetune.cli import compare, data_verbs, label, look_verbs, plan, run_verbs, serve, start_verbs, traffic, vote, watch
+from provetune.cli import compare, data_verbs, label, look_verbs, plan, registry, run_verbs, serve, ship, start_verbs, traffic, vote, watch
 from provetune.cli.entry import main
 from provetune.cli.verbs import app, in_order
 
@@ -12,8 +12,10 @@ __all__ = [
     "look_verbs",
     "main",
     "plan",
+    "registry",
     "run_verbs",
     "serve",
+    "ship",
     "start_verbs",
     "traffic",
     "vote",

@@ -53,6 +53,8 @@ class FolderTokenizer:
         special = {token.content for token in added.values() if token.special} | set(self._tokenizer.all_special_tokens)
         self._spelled = _any_of(special)
         self.stop_ids = self._find_stop_ids()
+        self.bos_id: int | None = self._tokenizer.bos_token_id
+        self.pad_id: int | None = self._tokenizer.pad_token_id
         self._spelled = _any_of(special | {added[token].content for token in self.stop_ids if token in added})
 
     @property

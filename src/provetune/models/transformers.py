@@ -12,7 +12,7 @@ from llguidance import LLTokenizer
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from provetune.chat import encode_prompt, encode_training
+from provetune.chat import encode_prompt, turn_ids
 from provetune.engine import generation
 from provetune.engine.choice_scores import choice_nats, joined
 from provetune.engine.choices import choice_tree
@@ -120,10 +120,7 @@ class TransformersGenerator:
         ]
 
     def _turn(self, text: str) -> list[int]:
-        """An assistant turn as it is trained: its tokens and the one that ends it."""
-        turns = (Message(role="user", content="?"), Message(role="assistant", content=text))
-        row = encode_training(turns, self.tokenizer)
-        return [int(token) for token in row.ids[row.labelled]]
+        return turn_ids(text, self.tokenizer)
 
     def _written(self, text: str) -> list[int]:
         return [token for token in self._turn(text) if token not in self.tokenizer.stop_ids]

@@ -193,10 +193,10 @@ class ValueSpec(SpecPart):
 
 
 class ShipSpec(SpecPart):
-    """What leaves the house: the form of the weights and where they are pushed to."""
+    """What leaves the house: the form of the weights (where all were tuned, `adapter` is `merged`), and the hub's name for it."""
 
-    form: Annotated[Literal["adapter", "merged", "gguf"], NOT_YET] = "adapter"
-    push_to_hub: Annotated[str | None, NOT_YET] = None
+    form: Literal["adapter", "merged", "gguf"] = "adapter"
+    push_to_hub: str | None = None
 
 
 class DriftSpec(SpecPart):
