@@ -64,6 +64,6 @@ class Source:
         release = self.registry.release(version)
         self.registry.check_servable(release)
         self.name, self.outcome = release.project, release.outcome
-        weights = self.registry.folder_of(release) / "weights"
-        wanted = ToServe(release.name, release.name, release.candidate, self.wish.folder, weights if weights.is_dir() else None)
+        weights = self.registry.folder_of(release) / "weights" if release.candidate.kind in ("adapter", "full") else None
+        wanted = ToServe(release.name, release.name, release.candidate, self.wish.folder, weights)
         return load_served(wanted, self.wish.endpoint, offline=self.offline)
