@@ -1,6 +1,21 @@
 """The command line: one verb per step, the same records as everywhere else."""
 
-from provetune.cli import compare, data_verbs, label, look_verbs, plan, registry, run_verbs, serve, ship, start_verbs, traffic, vote, watch
+from provetune.cli import (
+    compare,
+    data_verbs,
+    label,
+    look_verbs,
+    plan,
+    registry,
+    run_verbs,
+    serve,
+    ship,
+    start_verbs,
+    studio,
+    traffic,
+    vote,
+    watch,
+)
 from provetune.cli.entry import main
 from provetune.cli.verbs import app, in_order
 
@@ -17,6 +32,7 @@ __all__ = [
     "serve",
     "ship",
     "start_verbs",
+    "studio",
     "traffic",
     "vote",
     "watch",

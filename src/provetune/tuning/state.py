@@ -10,6 +10,8 @@ from typing import Any, Literal
 from provetune.tuning.forgetting import Beside
 
 TIME_LIMIT = "time limit"
+ASKED = "somebody asked for it"
+"""What stops a training whose best weights go on to the verdict: a budget that is used up, or the wish of a person."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class LoopState:
 class Hooks:
     """What the caller adds: a look at validation, progress, how often to save (seconds), and after how many to stop for which limit.
 
-    `beside` is trained on beside the rows.
+    `beside` is trained on beside the rows. `asked_to_stop` is looked at after each step.
     """
 
     validate: Callable[[Any, int], ValidationPoint]
@@ -85,6 +87,7 @@ class Hooks:
     max_seconds: float = math.inf
     limit: str = TIME_LIMIT
     beside: Beside | None = None
+    asked_to_stop: Callable[[], bool] = lambda: False
 
 
 def learning_rate_at(step: int, total: int, settings: LoopSettings) -> float:
