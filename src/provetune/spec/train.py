@@ -60,7 +60,8 @@ class EarlyStopSpec(SpecPart):
 class TrainSpec(SpecPart):
     """How weights are tuned; `auto` is decided by the plan, which gives its reasons.
 
-    `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`.
+    `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`. `devices`: GPUs of this
+    machine that train together (processes, where it has none).
     """
 
     method: Literal["auto", Method] = "auto"
@@ -72,6 +73,7 @@ class TrainSpec(SpecPart):
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     neftune: float = Field(default=0.0, ge=0, le=100)
     beta: float = Field(default=0.1, gt=0, le=10)
+    devices: Count = 1
     early_stop: EarlyStopSpec = EarlyStopSpec()
     seeds: Seeds = Field(default_factory=lambda: [1], min_length=1)
     replay: Annotated[ReplaySpec | None, BeforeValidator(under("source"), json_schema_input_type=ReplaySpec | str | None)] = None

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from provetune.tuning.forgetting import Beside
+from provetune.tuning.ranks import Ranks
 
 TIME_LIMIT = "time limit"
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Everything that decides the weights, besides the rows and the start weights."""
+    """Everything that decides the weights, besides the rows and the start weights.
+
+    A step is cut into `packs` or more where its rows allow it, so that as many ranks have something to do.
+    """
 
     learning_rate: float
     epochs: int
@@ -33,6 +37,7 @@ class LoopSettings:
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     plus: float = 1.0
     neftune: float = 0.0
+    packs: int = 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class LoopState:
 class Hooks:
     """What the caller adds: a look at validation, progress, how often to save (seconds), and after how many to stop for which limit.
 
-    `beside` is trained on beside the rows.
+    `beside` is trained on beside the rows, `ranks` are those that train together.
     """
 
     validate: Callable[[Any, int], ValidationPoint]
@@ -85,6 +90,7 @@ class Hooks:
     max_seconds: float = math.inf
     limit: str = TIME_LIMIT
     beside: Beside | None = None
+    ranks: Ranks = Ranks()
 
 
 def learning_rate_at(step: int, total: int, settings: LoopSettings) -> float:
