@@ -110,7 +110,9 @@ def instance_for(target: str, gpu: str, devices: int) -> Instance:
     if found is None:
         same = sorted({one.devices for one in offered(target) if one.gpu == gpu})
         kinds = sorted({one.gpu for one in offered(target) if one.gpu and one.devices == devices})
-        hint = f"{target} has {gpu} in machines of {', '.join(map(str, same))}: set train.devices" if same else _kinds(target, devices, kinds)
+        hint = (
+            f"{target} has {gpu} in machines of {', '.join(map(str, same))}: set train.devices" if same else _kinds(target, devices, kinds)
+        )
         raise SpecError(f"{target} has no machine with {devices} x {gpu or 'CPU'} (none that is known); {hint}")
     return found
 

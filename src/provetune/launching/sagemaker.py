@@ -7,7 +7,7 @@ import json
 from provetune.launching.request import LaunchRequest
 
 FOLDER = "/opt/ml/checkpoints"
-"""SageMaker keeps this folder equal to the place in the bucket, from before the start to the end, and brings it back after an interruption."""
+"""SageMaker keeps this folder equal to the place in the bucket, from before the start to the end, and brings it back after a stop."""
 VOLUME_GB = 200
 RETRIES = 3
 

@@ -12,7 +12,7 @@ class LaunchPlan(Record):
     """One job: where, on what, for how long and how much at most; its spec is in `file`.
 
     `usd_per_hour` is None where no price is known, 0 on machines of one's own; `usd_at_most` is the price of `max_hours`. `commands` are
-    those to give, in their order: before, to submit, and after. `submitted` is what the vendor's program said, None while it is only a plan.
+    those to give, in their order: before, to submit, and after. `submitted` is what the vendor's program said, None before it.
     """
 
     SCHEMA: ClassVar[str] = "launch_plan/1"

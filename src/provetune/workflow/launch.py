@@ -147,7 +147,11 @@ def _max_hours(budget: BudgetSpec, rate: float | None) -> float:
     if budget.max_usd is not None and rate:
         limits.append(budget.max_usd / rate)
     if not limits:
-        why = "no price of this machine is known: set budget.max_hours, or give its price with --prices" if rate is None else "set budget.max_hours"
+        why = (
+            "no price of this machine is known: set budget.max_hours, or give its price with --prices"
+            if rate is None
+            else "set budget.max_hours"
+        )
         raise SpecError(f"budget: found no limit that ends the job, wanted one; {why}")
     return min(limits)
 
@@ -163,7 +167,9 @@ def _warnings(target: Target, option: GpuOption, request: LaunchRequest, price: 
     if option.fits == "tight":
         found.append("the model may just fit: a probe first costs little, `provetune plan --probe` on such a machine")
     if option.duration_h.high is not None and option.duration_h.high > request.max_hours * request.instance.devices:
-        found.append(f"training may take up to {option.duration_h.high:.1f} h on one, the job ends after {request.max_hours:.1f} h: raise the budget")
+        found.append(
+            f"training may take up to {option.duration_h.high:.1f} h on one, the job ends after {request.max_hours:.1f} h: raise the budget"
+        )
     if price is None and target.name not in OWN:
         found.append("no price of this machine is known; look it up before you submit")
     if price is not None and is_stale(price, now.date()):
@@ -194,7 +200,9 @@ def submit(plan: LaunchPlan) -> LaunchPlan:
     asked = subprocess.run(target.signed_in, capture_output=True, text=True, check=False)
     if asked.returncode:
         last = (asked.stderr or asked.stdout).strip().rpartition("\n")[2]
-        raise SpecError(f"`{shlex.join(target.signed_in)}` finds no credentials ({last}), so nothing was submitted; sign in, then try again")
+        raise SpecError(
+            f"`{shlex.join(target.signed_in)}` finds no credentials ({last}), so nothing was submitted; sign in, then try again"
+        )
     done = subprocess.run(shlex.split(plan.commands[1]), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RunFailed(f"`{plan.commands[1]}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")

@@ -83,7 +83,9 @@ def test_kubernetes_is_told_which_gpus_and_which_spot_nodes() -> None:
 
 
 def test_no_such_machine_is_refused_with_what_there_is() -> None:
-    with pytest.raises(SpecError, match=re.escape("sagemaker has no machine with 2 x A100-80GB (none that is known); sagemaker has A100-80GB in")):
+    with pytest.raises(
+        SpecError, match=re.escape("sagemaker has no machine with 2 x A100-80GB (none that is known); sagemaker has A100-80GB in")
+    ):
         instance_for("sagemaker", "A100-80GB", 2)
     with pytest.raises(SpecError, match=r"with 1 it has .*L4-24GB.*: name one with --gpu"):
         instance_for("vertex", "RTX4090-24GB", 1)
