@@ -33,7 +33,7 @@ def ranks_of(parent: int) -> list[psutil.Process]:
             words = process.cmdline()
         except psutil.Error:
             continue
-        if "provetune.workflow.together" in words and "torch.distributed.run" not in words:
+        if "provetune.workflow.rank" in words and "torch.distributed.run" not in words:
             found.append(process)
     return found
 

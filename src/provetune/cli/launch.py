@@ -26,9 +26,7 @@ def launch(
     gpu: Annotated[
         str | None, typer.Option(metavar="NAME", help="Kind of GPU, or cpu. If not given, the cheapest that fits and is to be had there.")
     ] = None,
-    bucket: Annotated[
-        str, typer.Option(metavar="PLACE", help="What outlives the job: s3://, gs://, hf://, pvc://, a folder.")
-    ] = "",
+    bucket: Annotated[str, typer.Option(metavar="PLACE", help="What outlives the job: s3://, gs://, hf://, pvc://, a folder.")] = "",
     image: Annotated[str, typer.Option(metavar="NAME", help="Image with provetune in it; the Containerfile builds one.")] = "",
     spot: Annotated[bool, typer.Option("--spot", help="A cheaper machine that may be taken away; the job goes on elsewhere.")] = False,
     account: Annotated[

@@ -22,9 +22,7 @@ def write(request: LaunchRequest) -> str:
     instance, account = request.instance, request.account
     selector = {}
     if request.spot:
-        name, _, value = _asked(account, "spot-label", "your spot nodes' label, such as cloud.google.com/gke-spot=true").partition(
-            "="
-        )
+        name, _, value = _asked(account, "spot-label", "your spot nodes' label, such as cloud.google.com/gke-spot=true").partition("=")
         selector[name] = value
     if instance.gpu:
         seen = "what `kubectl get nodes -L nvidia.com/gpu.product` shows for them, such as NVIDIA-A100-SXM4-80GB"

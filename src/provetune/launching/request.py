@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 
 from provetune.errors import HardwareTooSmall, SpecError
+from provetune.spec import BudgetSpec
 
 OWN = ("slurm", "kubernetes")
 """Targets of one's own machines: any kind of GPU may be there."""
@@ -141,3 +142,18 @@ def check(target: Target, request: LaunchRequest) -> None:
             f"the budget pays for {60 * request.max_hours:.0f} minutes on {request.instance.name}, wanted {LEAST_HOURS:g} hour or more: "
             "less is gone before training starts. Raise budget.max_usd or budget.max_hours, or take a cheaper GPU with --gpu"
         )
+
+
+def hours_paid(budget: BudgetSpec, rate: float | None) -> float:
+    """Hours that the budget pays for. SpecError where it has no end, or none that can be told without a price."""
+    limits = [budget.max_hours] if budget.max_hours is not None else []
+    if budget.max_usd is not None and rate:
+        limits.append(budget.max_usd / rate)
+    if not limits:
+        why = (
+            "no price of this machine is known: set budget.max_hours, or give its price with --prices"
+            if rate is None
+            else "set budget.max_hours"
+        )
+        raise SpecError(f"budget: found no limit that ends the job, wanted one; {why}")
+    return min(limits)

@@ -128,9 +128,7 @@ def join() -> Ranks:
     if torch.cuda.is_available():
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
-            raise RunFailed(
-                f"rank {local} of this machine finds {torch.cuda.device_count()} GPUs, wanted its own; lower train.devices"
-            )
+            raise RunFailed(f"rank {local} of this machine finds {torch.cuda.device_count()} GPUs, wanted its own; lower train.devices")
         torch.cuda.set_device(local)
     if not distributed.is_initialized():
         distributed.init_process_group(wanted, timeout=PATIENCE)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-import shlex
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from provetune.errors import HardwareTooSmall, RunFailed, SpecError
+from provetune.errors import HardwareTooSmall, SpecError
 from provetune.launching import TARGETS, LaunchRequest, Target, check, instance_for
-from provetune.launching.request import OWN, Instance
+from provetune.launching.handing_over import commands
+from provetune.launching.handing_over import submit as hand_over
+from provetune.launching.request import OWN, Instance, hours_paid
 from provetune.planning.gpus import gpus, named
 from provetune.planning.outlook import HERE
 from provetune.pricing import Price, current_prices, is_stale, load_prices
 from provetune.records.launching import LaunchPlan
 from provetune.records.planning import GpuOption
-from provetune.spec import BudgetSpec
 from provetune.spec.text import SPEC_FILE, load_spec
 from provetune.store import write_atomic
 from provetune.workflow.outlook import Wish, plan_outlook
@@ -57,7 +55,7 @@ def plan_launch(folder: Path, overrides: Sequence[str], wish: LaunchWish, now: d
         project=_plain(spec.name),
         instance=instance,
         image=wish.image,
-        max_hours=_max_hours(spec.budget, rate),
+        max_hours=hours_paid(spec.budget, rate),
         bucket=wish.bucket,
         spot=wish.spot,
         account=wish.account,
@@ -81,7 +79,7 @@ def plan_launch(folder: Path, overrides: Sequence[str], wish: LaunchWish, now: d
         usd_per_hour=rate,
         usd_at_most=None if rate is None else rate * request.max_hours,
         price_from=_price_words(target, price),
-        commands=_commands(target, request, file),
+        commands=commands(target, request, file),
         warnings=_warnings(target, option, request, price, now),
     )
 
@@ -141,21 +139,6 @@ def _price(target: Target, instance: Instance, prices: Sequence[Price], *, spot:
     return min(exact or (same if target.name in ("sky", "hf-jobs") else []), key=lambda price: price.usd_per_hour, default=None)
 
 
-def _max_hours(budget: BudgetSpec, rate: float | None) -> float:
-    """Hours that the budget pays for. SpecError where it has no end, or none that can be told without a price."""
-    limits = [budget.max_hours] if budget.max_hours is not None else []
-    if budget.max_usd is not None and rate:
-        limits.append(budget.max_usd / rate)
-    if not limits:
-        why = (
-            "no price of this machine is known: set budget.max_hours, or give its price with --prices"
-            if rate is None
-            else "set budget.max_hours"
-        )
-        raise SpecError(f"budget: found no limit that ends the job, wanted one; {why}")
-    return min(limits)
-
-
 def _price_words(target: Target, price: Price | None) -> str:
     if target.name in OWN:
         return "machines of your own: no rent"
@@ -179,31 +162,6 @@ def _warnings(target: Target, option: GpuOption, request: LaunchRequest, price: 
     return tuple(found)
 
 
-def _commands(target: Target, request: LaunchRequest, file: Path) -> tuple[str, ...]:
-    return tuple(_filled(word, request, file) for word in (target.before, shlex.join(_submit(target, request, file)), *target.then))
-
-
-def _submit(target: Target, request: LaunchRequest, file: Path) -> list[str]:
-    return [_filled(word, request, file) for word in target.submit]
-
-
-def _filled(text: str, request: LaunchRequest, file: Path) -> str:
-    values = {"file": str(file), "name": request.name, "project": request.project, "bucket": request.bucket.rstrip("/")}
-    return text.format(**values, **{name: value for name, value in request.account.items() if name not in values})
-
-
 def submit(plan: LaunchPlan) -> LaunchPlan:
-    """Hand the job over by the vendor's own program. SpecError without the program or without credentials, RunFailed where it refuses."""
-    target = TARGETS[plan.target]
-    if shutil.which(target.client) is None:
-        raise SpecError(f"{target.client} is not installed, so nothing was submitted; install it, or run yourself: {plan.commands[1]}")
-    asked = subprocess.run(target.signed_in, capture_output=True, text=True, check=False)
-    if asked.returncode:
-        last = (asked.stderr or asked.stdout).strip().rpartition("\n")[2]
-        raise SpecError(
-            f"`{shlex.join(target.signed_in)}` finds no credentials ({last}), so nothing was submitted; sign in, then try again"
-        )
-    done = subprocess.run(shlex.split(plan.commands[1]), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RunFailed(f"`{plan.commands[1]}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
-    return plan.model_copy(update={"submitted": done.stdout.strip() or done.stderr.strip()})
+    """Hand the job over: the only thing here that can cost money."""
+    return hand_over(TARGETS[plan.target], plan)

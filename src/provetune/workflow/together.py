@@ -1,7 +1,4 @@
-"""One training by several processes: torchrun starts the ranks, which are this file, too; the first of them tells how it goes.
-
-`python -m provetune.workflow.together FOLDER` is one rank. Not a command for users.
-"""
+"""One training by several processes: torchrun starts the ranks, and the first of them tells how it goes."""
 
 from __future__ import annotations
 
@@ -14,17 +11,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provetune import errors
-from provetune.errors import ProvetuneError, RunFailed, SpecError
+from provetune.errors import RunFailed, SpecError
 from provetune.records.candidate import TrainingRun
-from provetune.records.data import Example
 from provetune.records.ranks import RankedJob, RankFault
-from provetune.spec.text import load_spec
-from provetune.store import lines_of, write_atomic
-from provetune.workflow.project import Project, environment, project_of
-from provetune.workflow.yardstick import yardstick_of
+from provetune.store import write_atomic
+from provetune.workflow.project import Project
 
 if TYPE_CHECKING:
     from provetune.tuning import TuneRequest
@@ -54,7 +48,7 @@ def tuned_on_all(project: Project, request: TuneRequest) -> TrainingRun:
     ended = _run(project, request, torchrun(devices, folder))
     if (folder / FAULT_FILE).is_file():
         fault = RankFault.model_validate_json((folder / FAULT_FILE).read_text(encoding="utf-8"))
-        raise getattr(errors, fault.error)(fault.message)
+        raise vars(errors)[fault.error](fault.message)
     if ended or not (folder / RESULT_FILE).is_file():
         raise RunFailed(
             f"the ranks of {request.template.name} ended with {ended} after {RESTARTS} restarts; what they said stands above. "
@@ -69,7 +63,7 @@ def tuned_on_all(project: Project, request: TuneRequest) -> TrainingRun:
 def torchrun(devices: int, folder: Path) -> list[str]:
     """The command that starts the ranks of one machine."""
     here = ["--standalone", f"--nproc-per-node={devices}", f"--max-restarts={RESTARTS}"]
-    return [sys.executable, "-m", "torch.distributed.run", *here, "-m", "provetune.workflow.together", str(folder)]
+    return [sys.executable, "-m", "torch.distributed.run", *here, "-m", "provetune.workflow.rank", str(folder)]
 
 
 def _write_job(project: Project, request: TuneRequest, folder: Path) -> None:
@@ -118,71 +112,3 @@ def _run(project: Project, request: TuneRequest, command: Sequence[str]) -> int:
 def _environment() -> dict[str, str]:
     """This one's; threads are shared out, unless the user has said how many a process may take."""
     return {"OMP_NUM_THREADS": "1", **os.environ}
-
-
-# -- one rank
-
-
-def take_part(folder: Path) -> TrainingRun:
-    """Train as one rank of the job in `folder`."""
-    from provetune.tuning import TuneRequest, tune
-
-    job = RankedJob.model_validate_json((folder / JOB_FILE).read_text(encoding="utf-8"))
-    place = Path(job.project)
-    project = project_of(place, load_spec(place / "runs" / job.run / "resolved.yaml"), lambda *_: None)
-    request = TuneRequest(
-        method=job.method,
-        base_folder=project.base_folder,
-        model=project.model,
-        tokenizer=project.tokenizer,
-        template=job.template,
-        train=_rows(folder / TRAIN_FILE),
-        validation=_rows(folder / VALIDATION_FILE),
-        yardstick=yardstick_of(project, "validation"),
-        metric=project.metric,
-        hyperparameters=job.values,
-        seed=job.seed,
-        checkpoints=Path(job.checkpoints),
-        out=Path(job.out),
-        max_seconds=math.inf if job.max_seconds is None else job.max_seconds,
-        environment=environment(),
-        progress=lambda *values: _tell("progress", values),
-        limit=job.limit,
-        event=lambda kind, **values: _tell(kind, values),
-        usd_per_hour=job.usd_per_hour,
-        trackers=job.trackers,
-        packs=job.packs,
-    )
-    return tune(request)
-
-
-def _rows(file: Path) -> list[Example]:
-    return [Example.model_validate_json(line) for line in lines_of(file)]
-
-
-def _tell(what: str, values: Any) -> None:
-    print(json.dumps({"told": what, "values": values}, ensure_ascii=False), flush=True)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def main(folder: Path) -> int:
-    """One rank; what it raises on purpose is written down, so that it is not tried again."""
-    if (folder / FAULT_FILE).is_file():
-        return 1
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        found = take_part(folder)
-    except ProvetuneError as error:
-        fault = RankFault(error=type(error).__name__, message=str(error))
-        write_atomic(folder / FAULT_FILE, fault.model_dump_json())
-        return error.exit_code
-    if os.environ.get("RANK", "0") == "0":
-        write_atomic(folder / RESULT_FILE, found.to_json())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))

@@ -175,7 +175,8 @@ def test_memory_that_runs_out_on_one_rank_halves_the_packs_of_all(tmp_path: Path
     def work(ranks: Ranks) -> None:
         found = trainer(tmp_path, ranks, "full")
         found.settings = replace(SETTINGS, packs=1)
-        true_loss, failed = found.loss, []
+        true_loss = found.loss
+        failed: list[bool] = []
 
         def loss(*given: Any) -> Any:
             if ranks.rank == 1 and found.state.step == 1 and not failed:

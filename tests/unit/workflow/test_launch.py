@@ -41,7 +41,12 @@ def planned(project: Path, target: str = "sky", overrides: Sequence[str] = BUDGE
 
 def test_the_budget_is_what_ends_the_job(project: Path) -> None:
     found = planned(project)
-    assert (found.usd_per_hour, found.gpu, found.instance, found.price_from) == (0.70, "L4-24GB", "any", "lambda one, on-demand, 2026-11-20")
+    assert (found.usd_per_hour, found.gpu, found.instance, found.price_from) == (
+        0.70,
+        "L4-24GB",
+        "any",
+        "lambda one, on-demand, 2026-11-20",
+    )
     assert found.max_hours == pytest.approx(4 / 0.70) and found.usd_at_most == pytest.approx(4)
     task = yaml.safe_load(Path(found.file).read_text(encoding="utf-8"))
     assert f" {int(3600 * 4 / 0.7)} " in task["run"] and task["resources"]["accelerators"] == "L4:1"
