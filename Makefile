@@ -26,7 +26,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(shell grep '^torch==' constraints.txt) -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,studio,qlora,search,preference,ship]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[train,dev,data,serve,otel,studio,qlora,search,preference,ship]"
 	touch $@
 
 demo: install

@@ -284,3 +284,10 @@ def template_fingerprint(tokenizer: ChatTokenizer) -> str:
     else:
         text = tokenizer.render(probe[1:2], open_turn=True)
     return fingerprint([text, tokenizer.encode(text)])
+
+
+def turn_ids(text: str, tokenizer: ChatTokenizer) -> list[int]:
+    """An assistant turn as it is trained: its tokens and the one that ends it."""
+    turns = (Message(role="user", content="?"), Message(role="assistant", content=text))
+    row = encode_training(turns, tokenizer)
+    return [int(token) for token in row.ids[row.labelled]]

@@ -6,6 +6,7 @@
     ├── ModelError                2   a base model cannot be found, loaded or used
     ├── FolderError               2   a folder cannot be read or written
     ├── EvidenceError             2   an evidence file is incomplete or does not match itself
+    │   └── NotToShip             3   the decision is not to ship (4: not enough evidence) and no waiver answers for it
     ├── AuditBlocked              5   the audit found something that must be mended first
     ├── HardwareTooSmall          6   nothing can be trained with this hardware or budget
     └── RunFailed                 8   stopped for a named reason, state saved
@@ -52,6 +53,14 @@ class EvidenceError(ProvetuneError):
     """An evidence file is incomplete or does not match itself."""
 
     exit_code = 2
+
+
+class NotToShip(EvidenceError):
+    """The decision is not to ship, and no waiver answers for it; 4 where the evidence was not enough."""
+
+    def __init__(self, message: str, outcome: str) -> None:
+        super().__init__(message)
+        self.exit_code = 4 if outcome == "inconclusive" else 3
 
 
 class AuditBlocked(ProvetuneError):

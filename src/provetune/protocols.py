@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -104,6 +105,19 @@ class Tokenizer(Protocol):
 
     def to_json(self) -> str:
         """The tokenizer in the format of `tokenizer.json`."""
+        ...
+
+
+class TuningTokenizer(Tokenizer, Protocol):
+    """A tokenizer that tuning may have grown, and that is written beside the weights then."""
+
+    @property
+    def new_tokens(self) -> Mapping[int, str]:
+        """Words that the base model's own vocabulary lacks, by id."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer and its template into a folder."""
         ...
 
 

@@ -31,6 +31,22 @@ RUN_ELSEWHERE = {
     "make test": (".ci/run", "make test"),
     "make lint types": (".ci/run", "make lint types"),
     "make check": (".ci/run", "make lint types"),
+    "provetune ship": ("tests/flows/test_ship.py", '"ship")'),
+    "provetune ship --form merged": ("tests/flows/test_ship.py", '"--form", "merged"'),
+    "provetune ship --form gguf": ("tests/flows/test_ship.py", '"gguf"'),
+    "provetune registry list --log": ("tests/flows/test_ship.py", '"registry", "list", "--log"'),
+    "provetune registry show": ("tests/flows/test_ship.py", '"registry", "show"'),
+    "provetune registry promote 1": ("tests/flows/test_ship.py", '"registry", "promote", "1"'),
+    "provetune registry rollback": ("tests/flows/test_ship.py", '"registry", "rollback"'),
+    "provetune registry assign shadow 1 --share 1": ("tests/flows/test_ship.py", '"registry", "assign", "shadow", "1", "--share", "1"'),
+    "provetune registry gc --dry-run": ("tests/flows/test_ship.py", '"registry", "gc", "--dry-run"'),
+    "provetune registry key ada": ("tests/flows/test_ship.py", '"registry", "key", "ada"'),
+    'provetune registry waive --who ada --why "a trial" --until 2099-12-31': (
+        "tests/flows/test_ship.py",
+        '"registry", "waive", "--who", "ada"',
+    ),
+    "provetune registry verify": ("tests/flows/test_ship.py", '"registry", "verify"'),
+    "provetune registry restore": ("tests/flows/test_ship.py", '"registry", "restore"'),
 }
 FIRST_SCREEN = ["make demo", "make test"]
 RUN = ("console", "bash")

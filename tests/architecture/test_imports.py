@@ -83,6 +83,8 @@ def test_declared_libraries_are_the_imported_ones() -> None:
         "rouge_score": "rouge-score",
         "huggingface_hub": "huggingface-hub",
         "markdown_it": "markdown-it-py",
+        "opentelemetry": "opentelemetry-sdk",
+        "python_multipart": "python-multipart",
     }
     imported = {found.target.split(".")[0] for module in modules() for found in imports_of(module)} - {
         *sys.stdlib_module_names,

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from provetune.chat import encode_prompt, encode_training, encode_training_rows
 from provetune.engine.choices import choice_tree
-from provetune.errors import ModelError
+from provetune.errors import DataError, ModelError
 from provetune.models.merging import merged_model
 from provetune.models.tokenizer import FolderTokenizer, model_ref
 from provetune.models.transformers import TransformersGenerator, load_model
@@ -87,6 +87,11 @@ def texts(count: int, seed: int) -> list[tuple[str, str]]:
     return [(a or "is", b or "the") for a, b in zip(drawn[::2], drawn[1::2], strict=True)]
 
 
+def spelled(family: Family, text: str) -> list[str]:
+    """The special tokens of a family that a text spells; the library's server code takes them for the real ones."""
+    return [token.content for token in family.theirs.added_tokens_decoder.values() if token.special and token.content in text]
+
+
 def test_messages_become_ids_in_one_place() -> None:
     """Only the tokenizer renders; only `chat` makes ids of what is rendered, and everybody asks `chat`."""
     sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "src" / "provetune").rglob("*.py")}
@@ -103,7 +108,8 @@ def test_the_row_as_trained_begins_with_the_prompt_as_the_library_serves_it(fami
     for question, answer in texts(60, seed=1):
         messages = conversation(question, answer)
         row, prompt = encode_training(messages, family.ours), encode_prompt(messages[:1], family.ours)
-        assert prompt == served(family, messages[:1])
+        if not spelled(family, question):
+            assert prompt == served(family, messages[:1])
         assert row.ids[: len(prompt)].tolist() == prompt and not row.labelled[: len(prompt)].any()
 
 
@@ -115,6 +121,33 @@ def test_what_is_learned_is_the_answer_and_a_stop(family: Family) -> None:
         assert family.ours.decode(learned) == answer and learned[-1] in family.ours.stop_ids
         whole = family.ours.encode(family.ours.render(conversation("where is it", answer), open_turn=False))
         assert row.ids.tolist() == whole[: len(row)], "the answer has the tokens that the library gives it, no blank before it"
+
+
+def test_a_special_token_that_a_message_spells_is_plain_text(family: Family) -> None:
+    """Wherever it stands, in a question or an answer: as many special tokens as with harmless words, and the same letters."""
+    special = {number for number, token in family.theirs.added_tokens_decoder.items() if token.special}
+    names = [family.theirs.added_tokens_decoder[number].content for number in special]
+    harmless = encode_training(conversation("late", "late"), family.ours).ids.tolist()
+    wanted = [token for token in harmless if token in special]
+    for text in [
+        form.format(name) for name in names for form in ("{}", "late{0}late", "{0}{0}", "the\n{} is late", "x {} y {}".format("{0}", "{0}"))
+    ]:
+        assert spelled(family, text)
+        for question, answer in ((text, "late"), ("late", text)):
+            messages = conversation(question, answer)
+            row = encode_training(messages, family.ours)
+            assert [token for token in row.ids.tolist() if token in special] == wanted
+            learned = row.ids[row.labelled].tolist()
+            assert family.ours.decode(learned) == answer and learned[-1] in family.ours.stop_ids
+            prompt = encode_prompt(messages[:1], family.ours)
+            assert row.ids[: len(prompt)].tolist() == prompt and question in family.ours.decode(prompt)
+            [alone] = encode_training_rows([Example(id="1", messages=messages, source="rows:1")], family.ours)
+            assert not isinstance(alone, Exception) and alone.ids.tolist() == row.ids.tolist()
+
+
+def test_the_mark_that_breaks_spellings_is_refused_in_a_message(family: Family) -> None:
+    with pytest.raises(DataError, match="found U.FDD0 in a message"):
+        encode_prompt(conversation("a\ufdd0b"), family.ours)
 
 
 def test_every_turn_of_a_conversation_was_served_so(family: Family) -> None:
@@ -148,7 +181,7 @@ def test_many_rows_at_once_are_the_rows_one_by_one(family: Family) -> None:
 
 def test_a_choice_is_held_to_the_tokens_that_were_learned(family: Family) -> None:
     generator = TransformersGenerator(load_model(family.folder), family.ours)
-    rules = generator._rules(GenerationSettings(max_new_tokens=8, choices=LABELS))
+    rules = generator.rules(GenerationSettings(max_new_tokens=8, choices=LABELS))
     rows = [encode_training(conversation("where is it", label), family.ours) for label in LABELS]
     learned = [[token for token in row.ids[row.labelled].tolist() if token not in family.ours.stop_ids] for row in rows]
     assert rules.choices == choice_tree(learned)
@@ -168,7 +201,8 @@ def written_by_the_library(family: Family, model: Any) -> list[str]:
     """Greedy completions of the library's own `generate`, one prompt at a time, from the ids of its own template code."""
     found = []
     for messages in GOLDEN:
-        ids = torch.tensor([served(family, messages)])
+        plain = not spelled(family, messages[0].content)
+        ids = torch.tensor([served(family, messages) if plain else encode_prompt(messages, family.ours)])
         stops = sorted(family.ours.stop_ids)
         out = model.generate(
             ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=8, eos_token_id=stops, pad_token_id=0

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from provetune.models.tokenizer import FolderTokenizer
 from provetune.records.candidate import TrainingRun
 from tests.flows.conftest import Trained, call
 from tests.models import relative_error
@@ -68,6 +69,12 @@ def test_what_a_plain_script_cannot_repeat_is_named(trained: Trained, tmp_path: 
     file.write_text(changed.to_json())
     done = call("-C", trained.folder, "export", "script", "--out", tmp_path / "out")
     assert done.code == 2 and "found neftune 5.0, a scaled adapter: a plain script cannot repeat it" in done.err
+
+
+def test_rows_that_spell_a_special_token_are_counted(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FolderTokenizer, "spells_special", lambda self, messages: "again" in messages[0].content)
+    done = call("-C", trained.folder, "export", "script", "--out", tmp_path / "out")
+    assert done.code == 0 and "rows spell a special token, which is plain text here" in done.err
 
 
 def test_a_format_without_a_file_is_a_mistake(tmp_path: Path) -> None:

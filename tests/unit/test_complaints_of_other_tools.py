@@ -53,6 +53,10 @@ GUARDED: dict[int, tuple[str, ...]] = {
         "tests/unit/tuning/test_faults.py::test_killed_at_random_moments_it_ends_bit_identical",
         "tests/flows/test_kill.py::test_a_run_killed_at_random_moments_ends_like_one_left_alone",
     ),
+    16: (
+        "tests/unit/tuning/test_new_tokens.py::test_a_new_token_begins_as_the_mean_of_what_spelled_it_and_old_ones_stay",
+        "tests/unit/tuning/test_new_tokens.py::test_what_was_trained_is_what_is_read_back_and_merged",
+    ),
     17: ("tests/contracts/test_parity.py::test_an_adapter_writes_the_same_read_back_merged_and_by_the_library",),
     18: (
         "tests/contracts/test_parity.py::test_the_row_as_trained_begins_with_the_prompt_as_the_library_serves_it",
@@ -300,10 +304,17 @@ def test_15_the_adapter_was_empty(request_: TuneRequest) -> None:
 
 
 def test_16_new_tokens_were_not_saved(request_: TuneRequest) -> None:
+    """The vocabulary grows only where the project file names words; then their rows travel with the adapter."""
+    assert TrainSpec().new_tokens == [] and request_.tokenizer.new_tokens == {}
     tune(request_)
     assert not [name for name in load_file(request_.out / "adapter_model.safetensors") if "embed" in name or "lm_head" in name]
     base, tuned = load_model(request_.base_folder), load_model(request_.base_folder, request_.out)
     assert tuned.get_input_embeddings().weight.shape == base.get_input_embeddings().weight.shape
+    grown = replace(request_, tokenizer=FolderTokenizer(request_.base_folder, ["billing"]), out=request_.out.with_name("grown"))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    tune(replace(grown, checkpoints=request_.checkpoints.with_name("grown-checkpoints")))
+    assert [name for name in load_file(grown.out / "adapter_model.safetensors") if "trainable_tokens" in name]
+    assert load_model(grown.base_folder, grown.out).get_input_embeddings().weight.shape[0] == len(base.get_input_embeddings().weight) + 1
 
 
 def test_17_the_merged_model_was_another(request_: TuneRequest) -> None:

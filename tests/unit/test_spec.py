@@ -118,7 +118,7 @@ def test_full_form_is_valid_and_every_setting_without_effect_is_named() -> None:
     spec = ProjectSpec.model_validate(yaml.safe_load(FULL))
     assert (spec.baselines[3].called, spec.baselines[3].name) == ("big-model", "zero-shot")
     named = [line.partition(": ")[0] for line in unavailable(spec)]
-    assert sorted(named) == ["prove.rules", "watch"]
+    assert sorted(named) == ["prove.rules"]
 
 
 def test_unavailable_settings_are_refused_with_their_lines(tmp_path: Path) -> None:
@@ -149,6 +149,13 @@ def test_a_default_written_out_is_not_refused(tmp_path: Path) -> None:
         ("train: {lora: {variants: [pissa, dora]}}\n", "provetune.yaml:5: train.lora: variants name pissa and dora"),
         ("train: {method: qlora, lora: {variants: pissa}}\n", "provetune.yaml:5: train: method is qlora and lora.variants name pissa"),
         ("train: {forgetting: kl, lora: {variants: pissa}}\n", "provetune.yaml:5: train: forgetting is kl and lora.variants name pissa"),
+        ("train: {start: ../one, method: dpo}\n", "provetune.yaml:5: train: start is given, which does not go with dpo"),
+        (
+            "train: {new_tokens: PNR, lora: {variants: pissa}}\n",
+            "provetune.yaml:5: train: new_tokens is given, which does not go with pissa",
+        ),
+        ("train: {new_tokens: PNR, start: ../one}\n", "provetune.yaml:5: train: start and new_tokens are given"),
+        ("train: {new_tokens: [PNR, PNR]}\n", "provetune.yaml:5: train.new_tokens: found ['PNR', 'PNR'], wanted different words"),
         ("search: {space: {rank: [1, 2]}}\n", "provetune.yaml:5: search.space.rank: found a list of 2, wanted 'learning_rate', 'epochs'"),
         ("owner: 12\n", "provetune.yaml:5: owner: found 12, wanted text; put it in quotes"),
         ("budget: {max_hours: .inf}\n", "provetune.yaml:5: budget.max_hours: found inf, wanted a finite number"),

@@ -125,7 +125,7 @@ def _decided(session: Session, overrides: list[str] | None, *, train: bool, fina
     with shown_progress(session.format) as progress:
         outcome = run_project(opened(session, session.folder, overrides, progress), train=train, final=final)
 
-    weights = next((outcome.run / name for name in ("adapter", "model") if (outcome.run / name).is_dir()), None)
+    weights = next((outcome.run / name for name in ("adapter", "model", "head") if (outcome.run / name).is_dir()), None)
     files = {"report": outcome.report, "evidence": outcome.evidence, **({weights.name: weights} if weights is not None else {})}
     lines = decision_lines(read_evidence(outcome.evidence), files, outcome.decision.next_step)
     session.result(lines, document=outcome.decision.to_json(), essence=DECISION_WORDS[outcome.decision.outcome])

@@ -22,7 +22,8 @@ app = typer.Typer(
     name="provetune",
     help="From a file of examples to a fine-tuned language model that is proven better than prompting.",
     epilog="Exit codes: 0 done or SHIP, 1 bug, 2 usage, 3 HOLD, 4 NOT ENOUGH EVIDENCE, 5 blocked by the audit, "
-    "6 nothing can be trained here, 8 stopped with saved state, 130 interrupted. Global options may stand before or after the verb.",
+    "6 nothing can be trained here, 7 drift or harm, 8 stopped with saved state, 130 interrupted. "
+    "Global options may stand before or after the verb.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -54,6 +54,17 @@ class Slots:
         keys, values = self._layers[layer]
         return keys[rows, :, :longest], values[rows, :, :longest]
 
+    def resize(self, count: int, capacity: int) -> None:
+        """Other room; rows in use keep their tokens and must fit."""
+        used = len(self.lengths)
+        for layer, pair in self._layers.items():
+            wider = [kept.new_zeros(count, kept.shape[1], capacity, kept.shape[3]) for kept in pair]
+            for new, kept in zip(wider, pair, strict=True):
+                longest = min(capacity, kept.shape[2])
+                new[:used, :, :longest] = kept[:used, :, :longest]
+            self._layers[layer] = wider[0], wider[1]
+        self.count, self.capacity = count, capacity
+
     def free(self, places: Sequence[int]) -> list[tuple[int, int]]:
         """Give up rows; the last ones move into their places. Returns the moves as (from, to)."""
         left = len(self.lengths) - len(places)

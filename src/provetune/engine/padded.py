@@ -52,7 +52,7 @@ def generate(model: Any, prompts: Sequence[Sequence[int]], rules: Rules, progres
     done = 0
     for rows in batches([len(prompt) for prompt in prompts]):
         writers = [Writer(rules, row) for row in rows]
-        _decode(model, [list(prompts[row]) for row in rows], writers)
+        decode(model, [list(prompts[row]) for row in rows], writers)
         for writer in writers:
             written[writer.row] = writer.written
         done += len(rows)
@@ -60,7 +60,8 @@ def generate(model: Any, prompts: Sequence[Sequence[int]], rules: Rules, progres
     return written
 
 
-def _decode(model: Any, prompts: list[list[int]], writers: list[Writer]) -> None:
+def decode(model: Any, prompts: list[list[int]], writers: list[Writer]) -> None:
+    """Write the completions of one batch of prompts to their end."""
     longest = max(map(len, prompts))
     pads = torch.tensor([longest - len(prompt) for prompt in prompts])
     ids = torch.tensor([[prompt[0]] * (longest - len(prompt)) + prompt for prompt in prompts]).to(model.device)

@@ -7,8 +7,9 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from provetune.errors import ModelError
+from provetune.errors import ModelError, SpecError
 from provetune.models.card import Card, read_card
+from provetune.records.candidate import Method
 
 STARTER = Path(__file__).parent / "starter"
 _CARD = ["README.md", "LICEN[CS]E*", "config.json"]
@@ -59,6 +60,20 @@ def _fetched(name: str, revision: str, patterns: list[str], *, offline: bool) ->
             f"base.model: {name!r} (revision {revision!r}) could not be fetched from the hub ({type(error).__name__}). "
             "Check the name and the network, or name a folder; `base: starter` works offline"
         ) from error
+
+
+def tuned_folder(project: Path, given: str | None, method: Method) -> Path | None:
+    """The tuned weights that `train.start` names: a folder with weights, or a run's or project's champion.
+
+    None without a name, and for a head, whose base stays as it is; SpecError where there are no weights.
+    """
+    if given is None or method == "head":
+        return None
+    place = project / given
+    for folder in (place, *(place / run / name for run in (".", "runs/latest") for name in ("adapter", "model"))):
+        if any(folder.glob("*.safetensors")):
+            return folder.resolve()
+    raise SpecError(f"train.start: found no tuned weights in {place}; wanted a project with a verdict, a run, or a folder with safetensors")
 
 
 def _checked(folder: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from provetune.chat import encode_training
 from provetune.engine.divergence import row_divergence
 from provetune.engine.pull import base_of
 from provetune.models.transformers import TransformersGenerator, load_model
-from provetune.protocols import Completion, Likelihoods, Progress, Speaker, TokenDivergence, Tokenizer
+from provetune.protocols import Completion, Likelihoods, Progress, Speaker, TokenDivergence, TuningTokenizer
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
@@ -38,10 +38,10 @@ class WithoutAdapter:
 class ModelPair:
     """`before` and `after` tuning. With `full` weights two models are loaded, with an `adapter` one."""
 
-    def __init__(self, base_folder: Path, tokenizer: Tokenizer, *, adapter: Path | None = None, full: Path | None = None) -> None:
+    def __init__(self, base_folder: Path, tokenizer: TuningTokenizer, *, adapter: Path | None = None, full: Path | None = None) -> None:
         self._tokenizer = tokenizer
         self.after = TransformersGenerator(load_model(full or base_folder, adapter), tokenizer)
-        self._base = None if adapter is not None else load_model(base_folder)
+        self._base = None if adapter is not None else load_model(base_folder, new_tokens=tokenizer.new_tokens)
         self.before: Speaker = WithoutAdapter(self.after) if self._base is None else TransformersGenerator(self._base, tokenizer)
 
     def divergence(self, talks: Sequence[Sequence[Message]], progress: Progress) -> list[TokenDivergence | None]:

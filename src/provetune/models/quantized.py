@@ -32,7 +32,13 @@ def same_numbers_everywhere(model: Any) -> Any:
 
     On some processors bitsandbytes changes the weights' layout and rounds their scales each time a model goes from training to use and
     back: what is measured would then not be what was trained.
+
+    What is not in four bits is copied out of the file that it was read from: as long as one tensor lies there, all of the file's pages,
+    those of the layers in their full width, too, stay in the process's memory.
     """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.clone()
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from llguidance import LLTokenizer
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from provetune.chat import encode_prompt, encode_training
+from provetune.chat import encode_prompt, turn_ids
 from provetune.engine import generation
 from provetune.engine.choice_scores import choice_nats, joined
 from provetune.engine.choices import choice_tree
@@ -23,16 +23,25 @@ from provetune.engine.sampling import Sampling
 from provetune.engine.writing import Rules
 from provetune.errors import ModelError
 from provetune.models.quantized import is_quantized, nf4, same_numbers_everywhere
+from provetune.models.vocabulary import grow, tokens_of
 from provetune.protocols import Completion, Likelihoods, Progress, Tokenizer
 from provetune.records.candidate import GenerationSettings
 from provetune.records.data import Message
 
 
-def load_model(folder: Path, adapter: Path | None = None, *, dtype: torch.dtype | None = None, quantized: bool = False) -> Any:
+def load_model(
+    folder: Path,
+    adapter: Path | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    quantized: bool = False,
+    new_tokens: Mapping[int, str] | None = None,
+) -> Any:
     """The model in `dtype`; where none is given, in float32 on a CPU and in its own dtype on a GPU.
 
     `adapter` is a PEFT folder (safetensors only); its weights are float32 beside a bfloat16 base, too. With `quantized`, or with an
-    adapter that was trained so, the linear layers of the base are in four bits. Raises ModelError.
+    adapter that was trained so, the linear layers of the base are in four bits. `new_tokens` have a row each, and so have those of the
+    adapter. Raises ModelError.
     """
     disable_progress_bar()  # ours shows what is under way; a second bar would tear it
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -45,11 +54,16 @@ def load_model(folder: Path, adapter: Path | None = None, *, dtype: torch.dtype 
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder}: the model could not be loaded ({error})") from error
     model = model.to(device) if fewer_bits is None else same_numbers_everywhere(model)
-    if adapter is not None:
-        from peft import PeftModel  # it brings bitsandbytes and torch's compiler: seconds that full tuning does not need
+    grow(model, folder, new_tokens or {})
+    return (model if adapter is None else with_adapter(model, folder, adapter)).eval()
 
-        model = PeftModel.from_pretrained(model, str(adapter))
-    return model.eval()
+
+def with_adapter(model: Any, folder: Path, adapter: Path) -> Any:
+    """The loaded base of `folder` with an adapter on it, its vocabulary grown as the adapter's was."""
+    from peft import PeftModel  # it brings bitsandbytes and torch's compiler: seconds that full tuning does not need
+
+    grow(model, folder, tokens_of(adapter))
+    return PeftModel.from_pretrained(model, str(adapter))
 
 
 class TransformersGenerator:
@@ -67,7 +81,7 @@ class TransformersGenerator:
         written = generation.generate(
             self.model,
             [ids[place] for place in fitting],
-            self._rules(settings),
+            self.rules(settings),
             lambda done: progress("completions", done, len(fitting)),
         )
         found = {
@@ -106,15 +120,13 @@ class TransformersGenerator:
         ]
 
     def _turn(self, text: str) -> list[int]:
-        """An assistant turn as it is trained: its tokens and the one that ends it."""
-        turns = (Message(role="user", content="?"), Message(role="assistant", content=text))
-        row = encode_training(turns, self.tokenizer)
-        return [int(token) for token in row.ids[row.labelled]]
+        return turn_ids(text, self.tokenizer)
 
     def _written(self, text: str) -> list[int]:
         return [token for token in self._turn(text) if token not in self.tokenizer.stop_ids]
 
-    def _rules(self, settings: GenerationSettings) -> Rules:
+    def rules(self, settings: GenerationSettings) -> Rules:
+        """How completions under these settings are written; SpecError for a schema that cannot be held."""
         return Rules(
             self.tokenizer.stop_ids,
             settings.max_new_tokens,

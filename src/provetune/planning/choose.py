@@ -43,6 +43,8 @@ def plan(request: PlanRequest) -> Plan:
     drafts = [_draft(request, one) for one in named]
     if method == "auto" and drafts[0].option.fits == "does not fit":
         drafts.append(_draft(request, "qlora"))
+    if request.train.head and method != "head":
+        drafts.append(_draft(request, "head"))
     possible = [draft for draft in drafts if not draft.obstacle]
     if not possible:
         reasons = "; ".join(f"{draft.option.method}: {draft.obstacle}" for draft in drafts)
@@ -120,9 +122,9 @@ def _obstacle(request: PlanRequest, option: PlanOption, hours: Estimate, usd: Es
 
 
 def _affordable(possible: list[_Draft], request: PlanRequest) -> list[_Draft]:
-    """The quickest method always, the next as long as all together stay within the budget."""
+    """The quickest method always (of a head last, as it only stands beside), the next as long as all together stay within the budget."""
     budget = request.budget
-    ordered = sorted(possible, key=lambda draft: draft.option.duration_h.value or 0.0)
+    ordered = sorted(possible, key=lambda draft: (draft.option.method == "head", draft.option.duration_h.value or 0.0))
     chosen: list[_Draft] = []
     hours = usd = 0.0
     for draft in ordered:

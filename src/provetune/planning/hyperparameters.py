@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from provetune.planning.request import PlanRequest
@@ -54,6 +55,8 @@ NAMES: dict[Method, str] = {"lora": "LoRA", "full": "full tuning", "qlora": "QLo
 def choose_hyperparameters(request: PlanRequest, method: Method) -> tuple[Hyperparameters, dict[str, str]]:
     """(values, reasons) of one method, under the same keys: those of the project file's `train` and `train.lora`."""
     train = request.train
+    if method == "head":
+        return _of_a_head(request)
     rows = request.pairs if method in PREFERENCE else len(request.row_lengths)
     defaults = SMALL_MODEL if request.model.parameters < SMALL else LARGE_MODEL
     low, high = defaults.epochs
@@ -80,6 +83,13 @@ def choose_hyperparameters(request: PlanRequest, method: Method) -> tuple[Hyperp
     return values | fixed, why
 
 
+def _of_a_head(request: PlanRequest) -> tuple[Hyperparameters, dict[str, str]]:
+    longest = min(max(request.row_lengths), request.model.context_length)
+    given = request.train.max_length
+    why = {"epochs": "one pass of the base over the rows", "batch_size": "as many rows as fit a pack", "max_length": "longest training row"}
+    return {"epochs": 1, "batch_size": 16, "max_length": longest if given == "auto" else given}, why
+
+
 def _fixed(request: PlanRequest, method: Method) -> Hyperparameters:
     """What the project file always says; of the less usual settings only those that were changed."""
     train, lora = request.train, request.train.lora
@@ -88,6 +98,8 @@ def _fixed(request: PlanRequest, method: Method) -> Hyperparameters:
         fixed["beta"] = train.beta
     else:
         fixed |= {key: getattr(train, key) for key in ("optimizer", "neftune") if key in train.model_fields_set}
+    if train.new_tokens:
+        fixed["new_tokens"] = json.dumps(train.new_tokens, ensure_ascii=False)
     if method != "full":
         fixed |= {"r": lora.r, "alpha": lora.alpha, "dropout": lora.dropout, "targets": lora.targets}
         fixed |= {key: getattr(lora, key) for key in ("layers", "plus") if key in lora.model_fields_set}

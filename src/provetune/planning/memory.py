@@ -108,6 +108,8 @@ def pack_tokens(longest: int, batch_size: int) -> int:
 def trainable_parameters(request: PlanRequest, method: Method) -> int:
     """Parameters that the method trains."""
     lora = request.train.lora
+    if method == "head":
+        return (request.shape.hidden + 1) * max(1, request.labels)
     return request.model.parameters if method == "full" else lora_parameters(request.shape, lora.r, lora.targets)
 
 

@@ -75,7 +75,10 @@ class Hardware:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """`row_lengths`: tokens of each training row, under the model's own tokenizer and template; `pairs`: rows with a rejected answer."""
+    """`row_lengths`: tokens of each training row, under the model's own tokenizer and template.
+
+    `pairs` counts rows with a rejected answer, `labels` those of the task.
+    """
 
     model: ModelRef
     shape: ModelShape
@@ -85,3 +88,4 @@ class PlanRequest:
     test_rows: int
     hardware: Hardware
     pairs: int = 0
+    labels: int = 0

@@ -12,7 +12,7 @@ UTILISATION = (0.2, 0.4, 0.6)
 A prior from published runs (0.36 to 0.67 on one GPU), not a measurement of this machine.
 """
 
-FLOPS_PER_WEIGHT: dict[Method, int] = {"full": 6, "lora": 4, "qlora": 8, "dpo": 12, "orpo": 8}
+FLOPS_PER_WEIGHT: dict[Method, int] = {"full": 6, "lora": 4, "qlora": 8, "dpo": 12, "orpo": 8, "head": 2}
 """Per token: 2 forward, 2 for the gradient of the activations, 2 for that of the weights, which LoRA does not need.
 
 QLoRA counts double: unfolding four bits makes it 1.4 to 3.3 times slower than LoRA in published runs. DPO and ORPO see two answers per

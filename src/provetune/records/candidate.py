@@ -16,10 +16,12 @@ PARTS = ("zero-shot", "few-shot", "chain-of-thought", "role", "described")
 Decoding = Literal["free", "constrained", "scored"]
 Pick = Literal["balanced", "random", "diverse", "similar"]
 Calibration = Literal["none", "contextual", "batch"]
-CandidateKind = Literal["prompt", "adapter", "full", "linear", "endpoint", "recorded"]
-Method = Literal["full", "lora", "qlora", "dpo", "orpo"]
+CandidateKind = Literal["prompt", "adapter", "full", "head", "linear", "endpoint", "recorded"]
+Method = Literal["full", "lora", "qlora", "dpo", "orpo", "head"]
 PREFERENCE: tuple[Method, ...] = ("dpo", "orpo")
 """Methods that learn from pairs of answers, one pair at a time through the model."""
+MADE: dict[Method, CandidateKind] = {"full": "full", "head": "head", **dict.fromkeys(("lora", "qlora", "dpo", "orpo"), "adapter")}
+"""What a method makes."""
 
 
 def strategy_name(name: str) -> str:
@@ -199,7 +201,8 @@ class TrainingRun(Record):
     `beside` counts the texts for training beside the rows by where they are from, `beside_left_out` those of them that were not
     used by reason, `rewritten` what became of targets that
     another model was to write; `scale` is the share of the way from the base that was kept. `generalisation_gap` is validation minus
-    training loss of the kept weights, `memorising` the warning where they know their rows by heart.
+    training loss of the kept weights, `memorising` the warning where they know their rows by heart; `start_sha256` is that of the tuned
+    weights that training went on from.
     """
 
     SCHEMA: ClassVar[str] = "training_run/1"
@@ -230,3 +233,4 @@ class TrainingRun(Record):
     scale: float = Field(default=1.0, exclude_if=lambda value: value == 1)
     generalisation_gap: Estimate | None = Field(default=None, exclude_if=lambda value: value is None)
     memorising: str = Field(default="", exclude_if=lambda value: not value)
+    start_sha256: str = Field(default="", exclude_if=lambda value: not value)

@@ -25,6 +25,7 @@ class RankedJob(Frozen):
     limit: str
     usd_per_hour: float | None
     trackers: tuple[str, ...]
+    start: str | None
 
 
 class RankFault(Frozen):

@@ -3,6 +3,6 @@
 from provetune.registry.check import restore, verify
 from provetune.registry.collect import collect
 from provetune.registry.database import Author
-from provetune.registry.releases import Registry, Waived
+from provetune.registry.releases import Registry, Waived, plain_name
 
-__all__ = ["Author", "Registry", "Waived", "collect", "restore", "verify"]
+__all__ = ["Author", "Registry", "Waived", "collect", "plain_name", "restore", "verify"]

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,16 +56,19 @@ class Database:
         self.file = folder / "registry.sqlite"
         self.copies = folder / "copies"
 
+    def exists(self) -> bool:
+        """Whether anything was ever written: a first change that never came about leaves an empty file."""
+        with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)) if self.file.is_file() else nullcontext() as db:
+            return db is not None and db.execute("PRAGMA user_version").fetchone()[0] > 0
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A consistent view; FolderError where there is no registry or it cannot be read."""
-        none = FolderError(f"{self.folder}: found no registry, wanted one; `provetune ship` makes it with the first release")
-        if not self.file.is_file():
-            raise none
+        with self._errors_named():
+            if not self.exists():
+                raise FolderError(f"{self.folder}: found no registry, wanted one; `provetune ship` makes it with the first release")
         with self._errors_named(), closing(self._connect()) as db:
             db.execute("BEGIN")
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                raise none  # a first change that never came about leaves an empty file
             yield db
             db.execute("COMMIT")
 

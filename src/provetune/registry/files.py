@@ -97,7 +97,7 @@ class Files:
     def remove_all_but(self, kept: set[str], versions: set[int]) -> tuple[int, int]:
         """Remove every object not in `kept` and the laid-out folders of other versions: (objects, bytes)."""
         removed, freed = 0, 0
-        for item in sorted(self.objects.glob("*/*")) + sorted(self.objects.glob("*/.*")):
+        for item in sorted(self.objects.glob("*/*")):  # pathlib takes hidden names, too: what killed processes left over
             if item.name not in kept:
                 removed, freed = removed + 1, freed + item.stat().st_size
                 item.unlink()

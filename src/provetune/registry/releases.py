@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from provetune import __version__
-from provetune.errors import EvidenceError, FolderError, SpecError
+from provetune.errors import EvidenceError, FolderError, NotToShip, SpecError
 from provetune.records.evaluation import DecisionOutcome
 from provetune.records.release import LogEntry, ReferenceRow, RegistryListing, Release, ReleaseFile, Role, RoleOf, Standing, Waiver
 from provetune.registry.database import START, Author, Database, append, read_log
@@ -58,6 +58,18 @@ class Registry:
     def champion(self) -> Release:
         """The release that answers; FolderError before the first promotion."""
         return self.release("champion")
+
+    def champion_version(self) -> int | None:
+        """The version that answers; None before the first promotion, and before there is a registry."""
+        return self.standing().champion if self.database.exists() else None
+
+    def has_waiver(self, about: Waived) -> bool:
+        """Whether a waiver was signed for exactly this; whether it is in force is asked when it is used."""
+        if not self.database.exists():
+            return False
+        with self.database.reading() as db:
+            rows = db.execute("SELECT record FROM waiver WHERE evidence_sha256=? AND candidate=?", (about.evidence_sha256, about.candidate))
+            return any(Waiver.model_validate_json(row[0]).decision == about.decision for row in rows)
 
     def listing(self) -> RegistryListing:
         """All releases, oldest first, and the log."""
@@ -236,9 +248,10 @@ def check_decided(db: sqlite3.Connection, release: Release, now: datetime | None
         return
     waiver = newest_waiver(db, release)
     if waiver is None:
-        raise EvidenceError(
+        raise NotToShip(
             f"{release.candidate.name}: the decision is {release.outcome}, wanted ship, or a waiver of a person who answers for it; "
-            "`provetune registry waive` signs one"
+            "`provetune registry waive` signs one",
+            release.outcome,
         )
     if (waiver.decision, waiver.outcome) != (release.decision, release.outcome):
         raise EvidenceError(f"waiver of {waiver.who}: signed for another decision; sign anew with `provetune registry waive`")
@@ -314,3 +327,13 @@ def _written(db: sqlite3.Connection, generation: int, roles: Mapping[Role, RoleO
     db.executemany("INSERT INTO role VALUES(?,?,?)", [(name, one.version, one.share) for name, one in roles.items()])
     db.execute("UPDATE generation SET number=?", (generation,))
     return standing_of(db)
+
+
+def plain_name(name: str) -> str:
+    """A project's name as it stands in names of models and folders.
+
+    >>> plain_name("Support: Tickets / 2026")
+    'Support--Tickets---2026'
+    """
+    plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_.") else "-" for letter in name)
+    return plain.strip("-.") or "model"

@@ -62,7 +62,7 @@ def render_report(inputs: ReportInputs) -> str:
 
 
 def _render(inputs: ReportInputs, detail: _Detail, embedded: Markup | None) -> str:
-    return _environment().get_template("report.html.jinja").render(_values(inputs, detail, embedded))
+    return environment().get_template("report.html.jinja").render(_values(inputs, detail, embedded))
 
 
 def _values(inputs: ReportInputs, detail: _Detail, embedded: Markup | None) -> dict[str, Any]:
@@ -126,7 +126,8 @@ def _embedded(evidence: Evidence) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, with every value escaped and every filter that pages share."""
     made = Environment(
         loader=PackageLoader("provetune.report", "templates"),
         autoescape=True,

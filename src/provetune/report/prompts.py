@@ -22,7 +22,7 @@ def prompt_grid(evidence: Evidence, metric: str) -> tuple[GridLine, ...]:
     """The prompt that the champion's model was tuned with, then all others in the order of the evidence; empty without a tuned model."""
     found = {e.candidate.name: e for e in evidence.evaluations if e.part == "validation"}
     champion = found.get(evidence.champion)
-    if champion is None or champion.candidate.kind not in ("adapter", "full"):
+    if champion is None or champion.candidate.kind not in ("adapter", "full", "head"):
         return ()
     tuned = {name: e.summary.get(metric) for name, e in found.items() if e.candidate.weights_sha256 == champion.candidate.weights_sha256}
     plain = min(tuned, key=len)

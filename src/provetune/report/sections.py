@@ -71,17 +71,15 @@ def differences_figure(inputs: ReportInputs) -> Figure:
 
 
 def loss_figure(run: TrainingRun, place: int) -> Figure:
-    """Training loss (means over neighbouring steps) and validation loss of one run."""
-    series = (
-        Series("training loss", tuple((float(p.step), p.loss) for p in run.losses)),
-        Series("validation loss", tuple((float(v.step), v.loss) for v in run.validation), dots=True),
-    )
+    """Training loss (means over neighbouring steps) and validation loss of one run; of a head, that at each strength of its penalty."""
+    looked = Series("validation loss", tuple((float(v.step), v.loss) for v in run.validation), dots=True)
+    series = (Series("training loss", tuple((float(p.step), p.loss) for p in run.losses)), looked) if run.losses else (looked,)
     looks = f"validation loss at {len(run.validation)} looks; the best step was {run.best_step}."
     text = ChartText(
         f"loss-{place}",
         f"Loss while training, {run.method}, seed {run.seed} (training {place})",
         f"Training loss at {len(run.losses)} optimizer steps and {looks}",
-        "optimizer step",
+        "optimizer step" if run.losses else "strength of the penalty, strongest first",
         "loss (nats per labelled token)",
     )
     return Markup(line_chart(series, text, best_step=run.best_step)), Markup(line_table(series, text))
@@ -165,6 +163,6 @@ def opponents(inputs: ReportInputs) -> tuple[Candidate, ...]:
     """Every candidate that is not tuned, once, in the order of the evidence."""
     seen: dict[str, Candidate] = {}
     for one in inputs.evidence.evaluations:
-        if one.candidate.kind not in ("adapter", "full"):
+        if one.candidate.kind not in ("adapter", "full", "head"):
             seen.setdefault(one.candidate.name, one.candidate)
     return tuple(seen.values())

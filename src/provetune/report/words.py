@@ -18,6 +18,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028
 KIND_WORDS = {
     "prompt": "prompt on the base model",
     "adapter": "tuned adapter",
+    "head": "classification head",
     "full": "fully tuned model",
     "linear": "linear classifier",
     "endpoint": "hosted model",
@@ -29,6 +30,7 @@ METHOD_WORDS = {
     "qlora": "QLoRA adapter (4-bit base)",
     "dpo": "LoRA adapter, DPO on pairs",
     "orpo": "LoRA adapter, ORPO on pairs",
+    "head": "classification head on the frozen base",
 }
 DECISION_WORDS = {"ship": "SHIP", "hold": "HOLD", "inconclusive": "NOT ENOUGH EVIDENCE"}
 OUTCOME_WORDS = {"pass": "pass", "fail": "fail", "inconclusive": "not enough evidence", "not judged": "does not decide"}

@@ -182,7 +182,7 @@ class ProjectSpec(SpecPart):
     prove: ProveSpec = ProveSpec()
     value: ValueSpec = ValueSpec()
     ship: ShipSpec = ShipSpec()
-    watch: Annotated[WatchSpec | None, NOT_YET] = None
+    watch: WatchSpec | None = None
     budget: BudgetSpec = BudgetSpec()
     tracking: Trackers = Field(default_factory=_untracked)
 
@@ -209,6 +209,8 @@ class ProjectSpec(SpecPart):
         names = [baseline.called or baseline.name for baseline in self.baselines]
         if len(set(names)) < len(names):
             raise ValueError(f"baselines name {max(names, key=names.count)!r} twice; give one of them a name of its own ('called')")
+        if (self.train.head or self.train.method == "head") and self.task.type != "classify":
+            raise ValueError(f"train asks for a classification head, which needs labels; task {self.task.type} has none")
         self._decode_what_can_be()
         return self
 

@@ -193,38 +193,65 @@ class ValueSpec(SpecPart):
 
 
 class ShipSpec(SpecPart):
-    """What leaves the house: the form of the weights and where they are pushed to."""
+    """What leaves the house: the form of the weights (where all were tuned, `adapter` is `merged`), and the hub's name for it."""
 
-    form: Annotated[Literal["adapter", "merged", "gguf"], NOT_YET] = "adapter"
-    push_to_hub: Annotated[str | None, NOT_YET] = None
+    form: Literal["adapter", "merged", "gguf"] = "adapter"
+    push_to_hub: str | None = None
 
 
 class DriftSpec(SpecPart):
-    """Level of the drift tests, spent over the scheduled looks."""
+    """Level of the drift tests, spent over the scheduled looks until the next evaluation."""
 
     alpha: Share = 0.05
     looks: Count = 26
 
 
 class QualitySpec(SpecPart):
-    """How many examples are judged, and how often (`1w`, `3d`)."""
+    """How many examples are handed over for labelling at each look, and how often there is a look (`1w`, `3d`, `12h`)."""
 
-    examples: Count = 50
+    examples: Annotated[int, Field(ge=0)] = 50
     every: str = "1w"
+
+    @field_validator("every")
+    @classmethod
+    def _check_every(cls, every: str) -> str:
+        if not (every[:-1].isdigit() and every[-1] in "hdw" and int(every[:-1])):
+            raise ValueError(f"found {every!r}, wanted hours, days or weeks such as 12h, 3d or 1w")
+        return every
 
 
 class RetuneSpec(SpecPart):
-    """When a new tuning is proposed."""
+    """When a new tuning is proposed, and what it may do.
 
-    quality_drop: Threshold | None = None
-    drift_weeks: Count | None = None
-    age_months: Count | None = None
+    Proposed when labels show an error more than `quality_drop` above the held-out error's upper bound, when drift lasts for `drift_weeks`
+    looks and a draw of labels confirms harm, and `age_months` after the last evaluation (earlier where the domain moved). A retune learns
+    from `rows`: all, the recent ones, recent ones counted twice (`weighted`), or the recent ones with a `replay_share` of old ones; it
+    needs `new_rows` labelled ones, comes `cooldown_days` after the one before, at most `per_year` times. `promote` is by hand unless auto.
+    """
+
+    quality_drop: Threshold = 0.03
+    drift_weeks: Count = 3
+    age_months: Annotated[float, Field(ge=1, le=12)] = 4
+    new_rows: Count = 200
+    rows: Annotated[Literal["all", "recent", "weighted", "replay"], NOT_YET] = "replay"
+    replay_share: Annotated[Share, NOT_YET] = 0.4
+    user_share: Annotated[Share, NOT_YET] = 0.05
+    cooldown_days: Annotated[int, Field(ge=0), NOT_YET] = 30
+    per_year: Annotated[Count, NOT_YET] = 6
+    promote: Annotated[Literal["manual", "auto"], NOT_YET] = "manual"
 
 
 class WatchSpec(SpecPart):
-    """Watching after shipping: request log, drift, quality, when to tune again."""
+    """Watching after shipping: where the requests are logged, what they are compared with, when to tune again, who is told.
+
+    `source` is a traffic log, a JSONL or CSV file, or a folder of them. `reference` holds rows that were held out of training. `notify`
+    names webhooks (`https://...`) and mailboxes (`mailto:team@example.org?server=mail.example.org:25`).
+    """
 
     source: str
+    reference: str | None = None
+    embedding: str | None = None
     drift: DriftSpec = DriftSpec()
     quality: QualitySpec = QualitySpec()
     retune_when: RetuneSpec = RetuneSpec()
+    notify: Names = Field(default_factory=list)

@@ -13,6 +13,13 @@ from provetune.spec.parts import Auto, Count, ForgettingSpec, Remedy, ReplaySpec
 Variant = Literal["dora", "rslora", "pissa"]
 
 
+def _new_tokens(values: list[str]) -> list[str]:
+    wrong = next((value for value in values if not value.strip() or value != value.strip()), None)
+    if wrong is not None or len(set(values)) < len(values):
+        raise ValueError(f"found {values}, wanted different words without blanks around them")
+    return values
+
+
 def _different(values: list[int]) -> list[int]:
     if len(set(values)) < len(values):
         raise ValueError(f"found a seed twice in {values}, wanted different ones")
@@ -60,11 +67,18 @@ class EarlyStopSpec(SpecPart):
 class TrainSpec(SpecPart):
     """How weights are tuned; `auto` is decided by the plan, which gives its reasons.
 
-    `neftune` is the strength of noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`. `devices`: GPUs of this
-    machine that train together (processes, where it has none).
+    `head` also trains a classification head on the frozen base; validation decides between it and `method`. `neftune` is the strength of
+    noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`. `start` is where training goes on from: a project, run or
+    folder with tuned weights of the same base. `new_tokens` are words that become tokens of their own. `devices`: GPUs of
+    this machine that train together (processes, where it has none).
     """
 
     method: Literal["auto", Method] = "auto"
+    head: bool = False
+    start: str | None = Field(default=None, min_length=1)
+    new_tokens: Annotated[list[str], AfterValidator(_new_tokens), BeforeValidator(as_list, json_schema_input_type=list[str] | str)] = Field(
+        default_factory=list
+    )
     epochs: Count | Auto = "auto"
     learning_rate: Annotated[float, Field(gt=0, le=1)] | Auto = "auto"
     batch_size: Count | Auto = "auto"
@@ -93,4 +107,14 @@ class TrainSpec(SpecPart):
             raise ValueError("forgetting is kl and lora.variants name pissa, which changes the base that KL holds to; keep one of them")
         if self.method == "qlora" and "pissa" in self.lora.variants:
             raise ValueError("method is qlora and lora.variants name pissa, which needs the base in its full width; use method lora")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_that_can_take_it(self) -> Self:
+        given = [key for key, value in (("start", self.start), ("new_tokens", self.new_tokens)) if value]
+        if given and ("pissa" in self.lora.variants or self.method in ("dpo", "orpo", "head")):
+            other = self.method if self.method in ("dpo", "orpo", "head") else "pissa"
+            raise ValueError(f"{given[0]} is given, which does not go with {other}; use full, lora or qlora without it")
+        if len(given) > 1:
+            raise ValueError("start and new_tokens are given; an earlier training lacks the new tokens: keep one of them")
         return self

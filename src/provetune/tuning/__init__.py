@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from provetune.tuning.tune import TuneRequest, tune
+from provetune.tuning.request import TuneRequest
+from provetune.tuning.tune import tune
 
 __all__ = ["TuneRequest", "tune"]

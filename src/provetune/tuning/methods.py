@@ -25,7 +25,8 @@ def lora(model: Any, hyperparameters: Hyperparameters) -> Any:
 
     `variants` names, with commas, what else: `dora` (Liu et al. 2024, arXiv 2402.09353: magnitude and direction apart), `rslora`
     (Kalajdzievski 2023, arXiv 2312.03732: scale alpha / sqrt(r)), `pissa` (Meng et al. 2024, arXiv 2404.02948: start from the
-    largest singular vectors). `layers` are decoder layers (`all`, or numbers as in `0-3,7`). Raises SpecError on layers the model lacks.
+    largest singular vectors). `layers` are decoder layers (`all`, or numbers as in `0-3,7`). Of `new_token_ids` (with commas)
+    the rows of embedding and LM head are trained, too. Raises SpecError on layers the model lacks.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -40,6 +41,7 @@ def lora(model: Any, hyperparameters: Hyperparameters) -> Any:
         use_dora="dora" in variants,
         use_rslora="rslora" in variants,
         init_lora_weights="pissa" if "pissa" in variants else True,
+        trainable_token_indices=_token_rows(model, str(hyperparameters.get("new_token_ids", ""))),
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
@@ -72,6 +74,14 @@ def _targets(model: Any, names: str, *, whole: bool) -> str | list[str]:
         return names
     # PEFT takes numbers of layers beside names only
     return sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, Linear) and "layers." in name})
+
+
+def _token_rows(model: Any, numbers: str) -> dict[str, list[int]] | None:
+    layers = {id(layer) for layer in (model.get_input_embeddings(), model.get_output_embeddings())}
+    if model.config.get_text_config().tie_word_embeddings:  # PEFT then takes the LM head along
+        layers = {id(model.get_input_embeddings())}
+    names = [name.rpartition(".")[2] for name, module in model.named_modules() if id(module) in layers]
+    return {name: [int(number) for number in numbers.split(",")] for name in names} if numbers else None
 
 
 METHODS: dict[str, Callable[[Any, Hyperparameters], Any]] = {"full": full, "lora": lora, "qlora": lora, "dpo": lora, "orpo": lora}

@@ -7,8 +7,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,21 +23,24 @@ from provetune.errors import DataError, Notice, SpecError
 from provetune.hashing import folder_sha256
 from provetune.models.quantized import write_quantization
 from provetune.models.transformers import TransformersGenerator, load_model
-from provetune.protocols import Progress, Tokenizer
-from provetune.records.candidate import PREFERENCE, Candidate, LossPoint, Method, ModelRef, TrainingRun, ValidationScore
+from provetune.protocols import Tokenizer
+from provetune.records.candidate import PREFERENCE, Candidate, LossPoint, TrainingRun, ValidationScore
 from provetune.records.data import Example
-from provetune.scoring import Yardstick, measure
+from provetune.scoring import measure
 from provetune.stats.estimate import Estimate
+from provetune.tuning.beginning import begun
 from provetune.tuning.checkpoint import CheckpointFolder, flush
 from provetune.tuning.faults import disk_faults
 from provetune.tuning.forgetting import Beside, BesideTexts
-from provetune.tuning.live import Event, Live, open_trackers, peak_memory_gib
+from provetune.tuning.head import train_head
+from provetune.tuning.live import Live, open_trackers, peak_memory_gib
 from provetune.tuning.loop import Trainer
-from provetune.tuning.methods import METHODS, variants_of
+from provetune.tuning.methods import variants_of
 from provetune.tuning.overfitting import generalisation_gap, memorising
 from provetune.tuning.pissa import Start, fit_to_given_base, start_of
 from provetune.tuning.ranks import Ranks, connection, join
-from provetune.tuning.state import TIME_LIMIT, Hooks, LoopSettings, LoopState, ValidationPoint
+from provetune.tuning.request import TuneRequest
+from provetune.tuning.state import Hooks, LoopSettings, LoopState, ValidationPoint
 
 if TYPE_CHECKING:
     from provetune.tuning.preference import Pair
@@ -47,41 +49,6 @@ PACK_TOKENS = PADDED_TOKENS = 1024
 """Most tokens that travel through the model at once, packed and padded."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "chat_template.jinja")
 GENERATION_FILE = "generation_config.json"
-Hyperparameters = dict[str, float | int | str]
-
-
-@dataclass(frozen=True)
-class TuneRequest:
-    """Everything a training needs. `template` is the candidate to be, without weights; `metric` decides on validation.
-
-    `checkpoints` is this training's own folder; the tuned weights are written to `out` whole or not at all. `event` is told how
-    it goes, and so are `trackers`, by name. `limit` says what ends the
-    training after `max_seconds`; `beside` is trained on beside the rows, with full weights and a pull beside a second copy of the base.
-    A step is cut into at least `packs` packs where its rows allow it: as many as ranks are planned.
-    """
-
-    method: Method
-    base_folder: Path
-    model: ModelRef
-    tokenizer: Tokenizer
-    template: Candidate
-    train: Sequence[Example]
-    validation: Sequence[Example]
-    yardstick: Yardstick
-    metric: str
-    hyperparameters: Hyperparameters
-    seed: int
-    checkpoints: Path
-    out: Path
-    max_seconds: float
-    environment: dict[str, str]
-    progress: Progress
-    limit: str = TIME_LIMIT
-    event: Event = lambda kind, **values: None
-    usd_per_hour: float | None = None
-    trackers: Sequence[str] = ()
-    beside: BesideTexts | None = None
-    packs: int = 1
 
 
 def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: Tokenizer, max_length: int) -> list[TokenRow]:
@@ -100,6 +67,8 @@ def tune(request: TuneRequest) -> TrainingRun:
 
     Started by torchrun it is one rank of several: the first one writes, tells and measures; all return the record.
     """
+    if request.method == "head":
+        return train_head(request)
     max_length = min(int(request.hyperparameters["max_length"]), request.tokenizer.context_length)
     pairs = _pairs(request, max_length)
     rows = [pair.chosen for pair in pairs] or training_rows(request.train, request.template, request.tokenizer, max_length)
@@ -112,8 +81,7 @@ def tune(request: TuneRequest) -> TrainingRun:
     ranks = join()
     torch.manual_seed(request.seed)
     torch.use_deterministic_algorithms(True)
-    model = load_model(request.base_folder, quantized=request.method == "qlora")
-    model = METHODS[request.method](model, request.hyperparameters)
+    model = begun(request.method, request.base_folder, request.hyperparameters, request.start, request.tokenizer.new_tokens)
     start = start_of(model) if "pissa" in variants_of(request.hyperparameters) else None
     choices = _agreed_choices(request, model, rows, ranks)
     torch.set_num_threads(int(choices["threads"]))
@@ -183,7 +151,9 @@ def _overfitting(gap: Estimate, state: LoopState) -> dict[str, object]:
 def _beside(request: TuneRequest) -> Beside | None:
     if request.beside is None:
         return None
-    base = load_model(request.base_folder).requires_grad_(False) if request.beside.pull and request.method == "full" else None
+    base = None
+    if request.beside.pull and request.method == "full":
+        base = load_model(request.base_folder, new_tokens=request.tokenizer.new_tokens).requires_grad_(False)
     return request.beside.encoded(request.tokenizer, int(request.hyperparameters["batch_size"]), base)
 
 
@@ -265,12 +235,14 @@ def _write_weights(request: TuneRequest, model: Any, start: Start | None) -> Non
     model.save_pretrained(partial, **without_embeddings)
     if start is not None:
         fit_to_given_base(partial, start)
+    if request.tokenizer.new_tokens:
+        request.tokenizer.save(partial)
     if request.method == "qlora":
         write_quantization(partial)
     (partial / "README.md").unlink(missing_ok=True)
     (partial / GENERATION_FILE).unlink(missing_ok=True)  # the base's own, byte for byte: what ends a turn is not for a training to change
     for name in (*TOKENIZER_FILES, *([GENERATION_FILE] if request.method == "full" else [])):  # the folder can be used on its own
-        if (request.base_folder / name).is_file():
+        if (request.base_folder / name).is_file() and not (partial / name).is_file():
             shutil.copy(request.base_folder / name, partial / name)
     for file in partial.iterdir():
         flush(file)
@@ -305,5 +277,6 @@ def _record(request: TuneRequest, state: LoopState, rows: int, beside: Beside | 
         weights_folder=str(request.out),
         weights_sha256=folder_sha256(request.out, [".safetensors"]),
         environment=request.environment,
+        start_sha256="" if request.start is None else folder_sha256(request.start, [".safetensors"]),
         **_counted(request.beside, beside),
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from provetune.chat import tools_of
-from provetune.errors import FolderError, SpecError
+from provetune.errors import FolderError, Notice, SpecError
 from provetune.formats.chat import message_object, tool_objects
 from provetune.models.locate import STARTER
 from provetune.records.candidate import TrainingRun
@@ -48,6 +49,10 @@ def export_script(project: Project, out: Path, *, force: bool = False) -> Script
     train = [rows[name] for name in parts.train_ids]
     _refuse_unusual(training, len(train))
     text = files("provetune.workflow").joinpath("training_script.txt").read_text(encoding="utf-8")
+    spelled = sum(project.tokenizer.spells_special(example.messages) for example in train)
+    if spelled:
+        said = f"{spelled:,} rows spell a special token, which is plain text here; the script's template takes it for the real one"
+        warnings.warn(f"{said}, so its losses will differ", Notice, stacklevel=2)
     write_atomic(out / "train.jsonl", "".join(json.dumps(_row(example), ensure_ascii=False) + "\n" for example in train))
     write_atomic(script, text.replace("@@SETTINGS@@", _settings(project, training)))
     return ScriptExported(script, len(train), training.method)
@@ -69,6 +74,8 @@ def _refuse_unusual(training: TrainingRun, rows: int) -> None:
     unusual = [f"{key} {values[key]}" for key, usual in USUAL.items() if values.get(key, usual) != usual]
     unusual += [name for name in str(values.get("variants", "")).split(",") if name and name not in VARIANTS]
     unusual += ["texts beside the rows"] if training.beside else []
+    unusual += ["new tokens"] if "new_tokens" in values else []
+    unusual += ["a start from earlier weights"] if training.start_sha256 else []
     unusual += ["rewritten targets"] if training.rewritten else []
     unusual += ["a scaled adapter"] if training.scale != 1 else []
     if training.method not in ("full", "lora"):

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from provetune.chat import encode_training
 from provetune.errors import SpecError
 from provetune.evaluation.memorisation import sampled
 from provetune.evaluation.retention import write_texts
-from provetune.load import load
 from provetune.models.lazy import LazyGenerator
 from provetune.protocols import Generator, Speaker
-from provetune.records.candidate import PREFERENCE
+from provetune.records.candidate import PREFERENCE, Plan
 from provetune.records.data import Example, Message
 from provetune.similarity import find_leaks
-from provetune.spec import DataSpec, TaskSpec
 from provetune.suites.retention import general_prompts
 from provetune.workflow.endpoints import endpoint_candidates
 from provetune.workflow.prepare import Prepared
 from provetune.workflow.project import Project
+from provetune.workflow.sources import rows_trained_on
 from provetune.workflow.tuned import Recipe
 from provetune.workflow.yardstick import yardstick_of
 
@@ -37,6 +38,8 @@ def prevented(project: Project, prepared: Prepared, recipe: Recipe) -> Recipe:
     """The recipe with what `train.forgetting` and `train.replay` add before a training."""
     spec = project.spec.train
     remedy = spec.forgetting.remedy
+    if recipe.method == "head":
+        return recipe  # its base stays as it is
     if recipe.method in PREFERENCE:
         if spec.replay is not None or remedy in ("kl", "replay", "distill"):
             raise SpecError(
@@ -75,7 +78,7 @@ def _replay(project: Project) -> BesideTexts:
     left_out = 0
     sources: list[list[Example]] = []
     for name in replay.source:
-        rows = load(project.folder / name, DataSpec(path=name), TaskSpec(type="chat"))
+        rows = rows_trained_on(project.folder / name, name)
         alike = find_leaks(rows, own)
         sources.append([row for row in rows if row.id not in alike])
         counts[f"rows of {name}"] = len(rows)
@@ -95,7 +98,18 @@ def _distilled(project: Project, prepared: Prepared, recipe: Recipe) -> Recipe:
     rules = Rules(recipe.settings, yardstick_of(project, "validation"), project.metric, given.teacher is None, given.at_least)
     told = project.reporting(f"targets written by {given.teacher or 'the base'}")
     rows, counts = distilled(recipe.train, _teacher(project, prepared), rules, told)
-    return replace(recipe, train=rows, rewritten=counts)
+    return replace(recipe, train=rows, rewritten=counts, plan=_with_room(project, recipe, rows))
+
+
+def _with_room(project: Project, recipe: Recipe, rows: Sequence[Example]) -> Plan:
+    """The plan with a length limit that rewritten rows fit, too, where it was no one's wish."""
+    if project.spec.train.max_length != "auto":
+        return recipe.plan
+    longest = max(len(encode_training(e.messages, project.tokenizer, e.source)) for e in rows)
+    values = recipe.plan.hyperparameters[recipe.method]
+    limit = min(max(longest, int(values["max_length"])), project.tokenizer.context_length)
+    changed = {**recipe.plan.hyperparameters, recipe.method: {**values, "max_length": limit}}
+    return recipe.plan.model_copy(update={"hyperparameters": changed})
 
 
 def _teacher(project: Project, prepared: Prepared) -> Generator:

@@ -60,7 +60,7 @@ def probed_plan(project: Project) -> tuple[Plan, tuple[Probe, ...]]:
         plan = steps.plan_project(project, prepared.split, prepared.train)
         probes, dead = [], {}
         for method in plan.chosen:
-            if method in PREFERENCE:
+            if method in (*PREFERENCE, "head"):
                 continue  # another loop trains them
             try:
                 probes.append(probe(project, prepared, plan, method))

@@ -89,7 +89,7 @@ def project_of(folder: Path, spec: ProjectSpec, progress: Progress) -> Project:
         labels = labels_of(examples) if spec.task.labels == "auto" else tuple(spec.task.labels)
         _check_test_labels(given or (), labels, spec)
     base_folder, licence = _base(folder, spec.base)
-    tokenizer = FolderTokenizer(base_folder)
+    tokenizer = FolderTokenizer(base_folder, spec.train.new_tokens)
     model = model_ref(base_folder, spec.base.model, spec.base.revision, tokenizer)
     store = Store(folder)
     return Project(

@@ -36,7 +36,7 @@ def generation_settings(project: Project, train: Sequence[Example]) -> Generatio
     """
     wanted, prove = project.spec.task.max_new_tokens, project.spec.prove
     if wanted == "auto":
-        longest = max(len(project.tokenizer.encode(text)) for text in (*project.labels, *(e.target for e in train)))
+        longest = max(len(project.tokenizer.base.encode(text)) for text in (*project.labels, *(e.target for e in train)))
         wanted = min(512, math.ceil(1.25 * longest) + 4)
     if prove.decoding == "free":
         return GenerationSettings(max_new_tokens=wanted)
@@ -75,7 +75,7 @@ def prompt_request(project: Project, train: Sequence[Example], settings: Generat
         task=project.spec.task.type,
         labels=project.labels,
         train=train,
-        tokenizer=project.tokenizer,
+        tokenizer=project.tokenizer.base,
         room=project.tokenizer.context_length - settings.max_new_tokens - own - thoughts,
         embedder=_embedder(project),
         pool_sha256=content_sha256(train),

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from provetune.audit.language_mix import language_of
 from provetune.errors import EvidenceError
 from provetune.hashing import fingerprint
+from provetune.languages import language_of
 from provetune.records.augmentation import AugmentationReport
 from provetune.records.candidate import TrainingRun
 from provetune.records.data import Example, Split

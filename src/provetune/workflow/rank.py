@@ -49,6 +49,7 @@ def take_part(folder: Path) -> TrainingRun:
         event=lambda kind, **values: _tell(kind, values),
         usd_per_hour=job.usd_per_hour,
         trackers=job.trackers,
+        start=None if job.start is None else Path(job.start),
         packs=job.packs,
     )
     return tune(request)

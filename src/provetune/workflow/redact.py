@@ -42,9 +42,8 @@ def redact(project: Project, run: Path) -> tuple[Path, Path]:
     if not run.name.endswith(project.key):
         raise FolderError(f"{run}: provetune.yaml or the data changed since that run; undo the change, or `provetune prove` again")
     evidence = read_evidence(run / "evidence.json")
-    names = {label: f"label {place}" for place, label in enumerate(evidence.labels, start=1)}
-    shown = redacted(evidence)
-    inputs = _inputs(run, evidence, shown, names)
+    inputs = hidden_inputs(run, evidence)
+    shown = inputs.evidence
     texts = {m.text for e in (*project.examples, *(project.given_test or ())) for m in e.messages if m.role != "system"}
     page, content = render_report(inputs), shown.to_json()
     seen = list(_seen(texts, (page, content)))
@@ -59,8 +58,10 @@ def redact(project: Project, run: Path) -> tuple[Path, Path]:
     return report_file, evidence_file
 
 
-def _inputs(run: Path, evidence: Evidence, shown: Evidence, names: dict[str, str]) -> ReportInputs:
-    """What the report is written from, as the records of the run hold it, without texts."""
+def hidden_inputs(run: Path, evidence: Evidence) -> ReportInputs:
+    """What the report is written from, as the records of the run hold it, without texts. FolderError where one is missing."""
+    names = {label: f"label {place}" for place, label in enumerate(evidence.labels, start=1)}
+    shown = redacted(evidence)
     wanted = set(evidence.records.values())
 
     def named(kind: type[R]) -> tuple[R, ...]:

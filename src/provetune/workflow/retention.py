@@ -73,7 +73,8 @@ def retention(project: Project, candidate: Candidate, training: TrainingRun, ask
 
         progress = project.reporting(f"{candidate.name}, retention")
         folder = project.folder / training.weights_folder
-        weights: dict[str, Path] = {"full" if training.method == "full" else "adapter": folder}
+        # with a head the base itself answers all that is no label
+        weights: dict[str, Path] = {} if training.method == "head" else {"full" if training.method == "full" else "adapter": folder}
         pair = ModelPair(project.base_folder, project.tokenizer, **weights)
         before = {name: _part(base_scores(project, pair.before, name, items), chosen[name]) for name, items in whole.items()}
         terms = Terms(asked.terms.margin, asked.terms.confidence, before)

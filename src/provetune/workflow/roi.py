@@ -20,7 +20,7 @@ from provetune.stats.estimate import Estimate
 from provetune.stats.proportion import wilson
 from provetune.workflow.project import Project
 
-LOCAL = ("prompt", "adapter", "full", "linear")
+LOCAL = ("prompt", "adapter", "full", "head", "linear")
 FEWEST_TIMED = 20
 """Rows below which the seconds of an evaluation say too little."""
 _RIGHT = ("accuracy", "exact_match")

@@ -29,7 +29,7 @@ def searched(project: Project, prepared: Prepared, plan: Plan, *, allowed: bool)
     if not project.spec.search.trials:
         return plan, ()
     request = steps.plan_request(project, prepared.train, 0)
-    found = tuple(_searched(project, prepared, (plan, request, method), allowed=allowed) for method in plan.chosen)
+    found = tuple(_searched(project, prepared, (plan, request, method), allowed=allowed) for method in plan.chosen if method != "head")
     key = StepKey("plan-searched", 1, {"plan": plan.fingerprint, "searches": fingerprint([one.fingerprint for one in found])})
     return project.store.once(key, Plan, lambda: with_winners(plan, found)), found
 

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from provetune.errors import SpecError
 from provetune.formats import Notes, detect
 from provetune.formats.folder import folder_parts
 from provetune.formats.hub import hub_name
 from provetune.formats.part import split_part
 from provetune.hashing import file_sha256
 from provetune.load import load
-from provetune.records.data import Example
+from provetune.records.data import Example, Split
 from provetune.records.provenance import LeftOut, Source
-from provetune.spec import ProjectSpec
+from provetune.spec import DataSpec, ProjectSpec, TaskSpec
+from provetune.spec.text import SPEC_FILE, load_spec
 
 MOST_REASONS = 40
 """Reasons that are kept apart; the rarest beyond them are joined."""
@@ -42,6 +44,22 @@ def read_source(folder: Path, path: str, role: Literal["examples", "test"], spec
         licence=data.licence if data.licence != "unknown" else _licence_beside(files[0]),
     )
     return examples, source
+
+
+def rows_trained_on(place: Path, name: str) -> list[Example]:
+    """The rows of a file, or those that an earlier project's newest run trained on: its test rows stay what it is judged by."""
+    if not (place / SPEC_FILE).is_file():
+        return load(place, DataSpec(path=name), TaskSpec(type="chat"))
+    runs = place / "runs"
+    latest = sorted((runs / "latest" / "records").glob("split-*.json"), key=lambda file: file.stat().st_mtime)
+    if not latest:
+        raise SpecError(f"train.replay: {name} is a project without a run; run it first, or name a file of rows")
+    spec, split = load_spec(runs / "latest" / "resolved.yaml"), Split.from_json(latest[-1].read_text(encoding="utf-8"))
+    rows = {example.id: example for example in read_source(place, spec.data.path, "examples", spec)[0]}
+    gone = [number for number in split.train_ids if number not in rows]
+    if gone:
+        raise SpecError(f"train.replay: {name} has no row {gone[0]!r} any more that its newest run trained on; run it again")
+    return [rows[number] for number in split.train_ids]
 
 
 def _files(place: Path) -> list[Path]:

@@ -173,6 +173,7 @@ def plan_request(project: Project, train: Sequence[Example], test_rows: int) -> 
         test_rows=test_rows,
         hardware=_hardware(),
         pairs=sum(bool(e.rejected) for e in train),
+        labels=len(project.labels),
     )
 
 

@@ -39,7 +39,7 @@ def tuned_on_all(project: Project, request: TuneRequest) -> TrainingRun:
     devices = project.spec.train.devices
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise SpecError("provetune runs under torchrun; start `provetune run` alone, and set train.devices: it starts the ranks itself")
-    if devices == 1:
+    if devices == 1 or request.method == "head":  # a head is trained in seconds
         return tune(request)
     if request.beside is not None:
         raise SpecError(f"train.devices is {devices}: with train.replay or train.forgetting one device trains; set train.devices to 1")
@@ -85,6 +85,7 @@ def _write_job(project: Project, request: TuneRequest, folder: Path) -> None:
         limit=request.limit,
         usd_per_hour=request.usd_per_hour,
         trackers=tuple(request.trackers),
+        start=None if request.start is None else str(request.start.resolve()),
     )
     write_atomic(folder / JOB_FILE, job.model_dump_json())
 

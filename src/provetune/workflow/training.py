@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from provetune.chat import encode_training
 from provetune.hashing import fingerprint
 from provetune.models.linear import LinearClassifier
+from provetune.models.locate import tuned_folder
 from provetune.models.shapes import read_shape
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
 from provetune.planning.request import Hardware, ModelShape, PlanRequest
@@ -112,6 +113,7 @@ class Trainings:
             max_seconds=self.max_seconds,
             environment=environment(),
             progress=project.progress,
+            start=tuned_folder(project.folder, project.spec.train.start, self.method),
         )
 
     def _hyperparameters(self, rows: Sequence[Example]) -> Hyperparameters:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from provetune.errors import ProvetuneError
-from provetune.records.candidate import Candidate, TrainingRun
+from provetune.models.locate import tuned_folder
+from provetune.records.candidate import MADE, Candidate, TrainingRun
 from provetune.records.tuning_search import TrialJob
 from provetune.similarity import tied_together
 from provetune.spec.text import load_spec
@@ -33,7 +34,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
         tokenizer=project.tokenizer,
         template=Candidate(
             name=f"tuned-{job.method}",
-            kind="full" if job.method == "full" else "adapter",
+            kind=MADE[job.method],
             prompt=steps.PLAIN,
             generation=job.settings,
         ),
@@ -48,6 +49,7 @@ def run_job(project: Project, job: TrialJob, folder: Path) -> TrainingRun:
         max_seconds=float("inf"),
         environment=environment(),
         progress=project.progress,
+        start=tuned_folder(project.folder, project.spec.train.start, job.method),
     )
     found = tune(request)
     shutil.rmtree(request.out)

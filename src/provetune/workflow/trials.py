@@ -90,13 +90,13 @@ def in_process_of_its_own(job: TrialJob, folder: Path) -> TrainingRun | str:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / JOB_FILE, job.model_dump_json())
     command = [sys.executable, "-m", "provetune.workflow.trial", str(folder)]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True)
-    try:
-        _, said = child.communicate()
-    except KeyboardInterrupt:
-        os.killpg(child.pid, signal.SIGTERM)
-        child.wait()
-        raise
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as child:
+        try:
+            _, said = child.communicate()
+        except KeyboardInterrupt:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+            raise
     if child.returncode == 0:
         return TrainingRun.from_json((folder / RESULT_FILE).read_text(encoding="utf-8"))
     last = said.strip().rpartition("\n")[2]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from provetune.errors import Notice, SpecError
 from provetune.hashing import fingerprint, folder_sha256
 from provetune.models.lazy import LazyGenerator
+from provetune.models.locate import tuned_folder
 from provetune.models.responses import CachedGenerator, Identity, ResponseCache
 from provetune.planning.budget import budget_left, usd_per_hour
 from provetune.protocols import Generator
-from provetune.records.candidate import Candidate, GenerationSettings, Method, Plan, TrainingRun
+from provetune.records.candidate import MADE, Candidate, GenerationSettings, Method, Plan, TrainingRun
 from provetune.records.data import Example
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
@@ -52,12 +53,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     from provetune.tuning import TuneRequest
 
     method, plan, store = recipe.method, recipe.plan, project.store
-    candidate = Candidate(
-        name=f"tuned-{recipe.name}",
-        kind="full" if method == "full" else "adapter",
-        prompt=steps.PLAIN,
-        generation=recipe.settings,
-    )
+    candidate = Candidate(name=f"tuned-{recipe.name}", kind=MADE[method], prompt=steps.PLAIN, generation=recipe.settings)
     seed = project.spec.train.seeds[0] if recipe.seed is None else recipe.seed
     inputs = {
         "rows": fingerprint([content_sha256(recipe.train), content_sha256(recipe.validation)]),
@@ -66,6 +62,9 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     }
     if recipe.beside is not None:
         inputs["beside"] = recipe.beside.key
+    start = tuned_folder(project.folder, project.spec.train.start, method)
+    if start is not None:
+        inputs["start"] = folder_sha256(start, [".safetensors"])
     checkpoints = store.current / "checkpoints" / recipe.name
     seconds, limit = budget_left(project.spec, plan, method, recipe.trainings)
 
@@ -91,6 +90,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
             progress=project.progress,
             limit=limit,
             beside=recipe.beside,
+            start=start,
             event=store.event,
             usd_per_hour=usd_per_hour(plan, method),
             trackers=[name for name in project.spec.tracking if name != "none"],
@@ -118,7 +118,7 @@ def tuned_candidate(project: Project, training: TrainingRun, recipe: Recipe, res
     full = training.method == "full"
     candidate = Candidate(
         name=f"tuned-{recipe.name}",
-        kind="full" if full else "adapter",
+        kind=MADE[training.method],
         prompt=steps.PLAIN,
         generation=recipe.settings,
         model=project.model,
@@ -139,15 +139,19 @@ def identity(project: Project, training: TrainingRun | None = None) -> Identity:
 
 
 def load_generator(project: Project, adapter: Path | None, full: Path | None) -> Generator:
-    """The base model, with an adapter, or fully tuned weights in its place."""
+    """The base model as it was given, with an adapter or a classification head, or fully tuned weights in its place."""
+    from provetune.models.head import HEAD_FILE, Head, HeadClassifier
     from provetune.models.transformers import TransformersGenerator, load_model
 
-    return TransformersGenerator(load_model(full or project.base_folder, adapter), project.tokenizer)
+    if adapter is not None and (adapter / HEAD_FILE).is_file():
+        return HeadClassifier(TransformersGenerator(load_model(project.base_folder), project.tokenizer), Head.load(adapter))
+    tokenizer = project.tokenizer.base if adapter is None and full is None else project.tokenizer
+    return TransformersGenerator(load_model(full or project.base_folder, adapter), tokenizer)
 
 
 def keep_weights(project: Project, champion: Candidate) -> None:
-    """Put the champion's weights where a user looks for them: `<run>/adapter` or `<run>/model`."""
-    name = "model" if champion.kind == "full" else "adapter"
+    """Put the champion's weights where a user looks for them: `<run>/adapter`, `<run>/model` or `<run>/head`."""
+    name = {"full": "model", "head": "head"}.get(champion.kind, "adapter")
     kept = project.store.current / name
     if champion.weights_folder is not None and not (kept.is_dir() and folder_sha256(kept, [".safetensors"]) == champion.weights_sha256):
         project.store.keep_weights(project.folder / champion.weights_folder, name)

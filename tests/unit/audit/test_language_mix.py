@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provetune.audit.language_mix import language_of
+from provetune.languages import language_of
 from tests.unit.audit.rows import clean, example, found, inputs, only
 
 # First article of the Universal Declaration of Human Rights, as published by the United Nations.

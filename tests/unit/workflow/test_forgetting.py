@@ -26,7 +26,9 @@ from provetune.workflow.provenance import provenance
 from provetune.workflow.retention import Forgetting, retention
 from provetune.workflow.tuned import Recipe, trained, tuned_candidate
 from provetune.workflow.weigh import SCALES
+from tests.fake_endpoint import KEY, MODEL, FakeEndpoint
 from tests.flows.conftest import ticket_rows, write_jsonl, write_project
+from tests.models import save_folder, tiny_llama
 
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
@@ -135,4 +137,47 @@ def test_replay_leaves_out_rows_of_this_task(tmp_path: Path, tiny_folder: Path, 
 def test_targets_that_are_labels_are_not_rewritten(tmp_path: Path, tiny_folder: Path, suite: str) -> None:
     project, prepared, recipe = opened(tmp_path / "project", tiny_folder, suite, "forgetting: distill")
     with pytest.raises(SpecError, match="those of a classification are labels"):
+        prevented(project, prepared, recipe)
+
+
+def teaching(folder: Path, base: Path, teacher: str, more: str = "") -> tuple[Project, Prepared, Recipe]:
+    """A project whose targets `teacher` writes again, kept from a ROUGE-L of 0.3 on."""
+    folder = write_project(folder, base, rows=60, more="prove: {retention: []}\n" + more)
+    spec = folder / "provetune.yaml"
+    train = f"train: {{forgetting: {{remedy: distill, teacher: {teacher}, at_least: 0.3}}, "
+    spec.write_text(spec.read_text().replace("task: classify", "task: generate").replace("train: {", train), encoding="utf-8")
+    project = open_project(folder, (), lambda *_: None)
+    begin_run(project)
+    prepared = prepare(project)
+    plan: Plan = steps.plan_project(project, prepared.split, prepared.train)
+    return project, prepared, Recipe("lora", "lora", plan, prepared.settings, prepared.train, prepared.validation, 1)
+
+
+def test_targets_are_written_by_a_teacher_behind_an_endpoint(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept where they are right by the metric; a wrong one leaves the given target, and both are counted."""
+    monkeypatch.setenv("SOME_KEY", KEY)
+    rows = dict(ticket_rows(60))
+
+    def answer(text: str) -> str:
+        return f"it is {rows[text]}" if text.split()[0] < "o" else "nonsense"
+
+    with FakeEndpoint(answer=answer).running() as server:
+        big = f"baselines: [zero-shot, {{name: big, model: {MODEL}, endpoint: {{url: '{server.url}', key_from: SOME_KEY}}}}]\n"
+        project, prepared, recipe = teaching(tmp_path / "project", tiny_folder, "big", big)
+        made = prevented(project, prepared, recipe)
+        asked = server.asked.total()
+    assert asked == len(recipe.train) == sum(made.rewritten.values())
+    wanted = [f"it is {e.target}" if e.prompt_text.split()[0] < "o" else e.target for e in recipe.train]
+    assert [e.target for e in made.train] == wanted and 0 < made.rewritten["rewritten"] < len(wanted)
+    run = trained(project, made, allowed=True)
+    assert run.rewritten == made.rewritten and run.rows_used == len(wanted)
+
+
+def test_a_teacher_in_a_folder_is_asked_and_one_that_is_none_is_named(tmp_path: Path, tiny_folder: Path) -> None:
+    teacher = save_folder(tmp_path / "teacher", tiny_llama(seed=3))
+    project, prepared, recipe = teaching(tmp_path / "project", tiny_folder, str(teacher))
+    made = prevented(project, prepared, recipe)
+    assert sum(made.rewritten.values()) == len(recipe.train) and len(made.train) == len(recipe.train)
+    project, prepared, recipe = teaching(tmp_path / "none", tiny_folder, "nowhere")
+    with pytest.raises(SpecError, match="found 'nowhere', wanted a model folder or a baseline with an endpoint"):
         prevented(project, prepared, recipe)

@@ -211,6 +211,6 @@ def test_every_strategy_runs_on_real_data_with_the_starter(tmp_path: Path, publi
 def test_a_prompt_for_which_there_is_no_room_is_foreseen(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     foresee_prompts(opened(tmp_path, LABELLED, "classify"))
     assert not recwarn
-    long = [(f"{text} " + "and so on and on " * 60, label) for text, label in LABELLED]
+    long = [(f"{text} " + "and so on and on " * 160, label) for text, label in LABELLED]
     with pytest.warns(Notice, match="`provetune run` will stop: .*few-shot"):
         foresee_prompts(opened(tmp_path, long, "classify"))

@@ -1,0 +1,1 @@
+"""Watching a model after shipping: data drift, harm, the clock, and when a new tuning is proposed."""
