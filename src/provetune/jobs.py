@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +49,10 @@ class JobState:
 
 
 class Jobs:
-    """All jobs below a folder; any number of processes may look at them."""
+    """All jobs below a folder; any number of processes may look at them. `environment` is that of the jobs, this process's own if None."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder, self.environment = folder, environment
 
     def start(self, project: Path, commands: Sequence[Sequence[str]], name: str | None = None) -> str:
         """Begin `provetune -C project ...` for each command, the next one where the one before succeeded; the job's id.
@@ -73,6 +73,7 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=self.environment,
                 start_new_session=True,  # Ctrl-C for a server is none for its jobs
             )
         threading.Thread(target=child.wait, daemon=True).start()  # no zombie is left while this process lives
@@ -110,6 +111,11 @@ class Jobs:
         """What each command so far wrote as its JSON document."""
         found = (_read(file) for file in sorted(self._place(name).glob("out-*.json")))
         return [document for document in found if document is not None]
+
+    def commands(self, name: str) -> list[list[str]]:
+        """The words of each command of a job, after `provetune`."""
+        found = _read(self._place(name) / "job.json") or {}
+        return [[str(word) for word in words] for words in found.get("commands", [])]
 
     @property
     def ids(self) -> list[str]:

@@ -22,6 +22,8 @@ from provetune.records.data import Example
 from provetune.records.evaluation import Opening, Prediction
 
 R = TypeVar("R", bound=Record)
+STOP = "stop"
+"""A file of this name in the folder of a training's checkpoints ends it; its best weights so far go on to the verdict."""
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -280,6 +282,14 @@ def _read_record(file: Path, kind: type[R]) -> R | None:
         return kind.from_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, EvidenceError):
         return None
+
+
+def stop_trainings(run: Path) -> list[str]:
+    """Ask what trains in this run to stop and keep its best weights; the names of the trainings. They are gone once that is done."""
+    trainings = [folder for folder in sorted((run / "checkpoints").glob("*")) if folder.is_dir()]
+    for folder in trainings:
+        (folder / STOP).touch()
+    return [folder.name for folder in trainings]
 
 
 def records_in(run: Path, kind: type[R]) -> list[R]:

@@ -12,7 +12,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     1: ("records", "spec", "chat", "protocols"),
     2: (
         *("store", "registry", "formats", "traffic", "personal_data", "suites", "jobs", "engine", "models", "metrics"),
-        *("similarity", "slices", "profile", "pricing", "languages"),
+        *("similarity", "slices", "profile", "pricing", "languages", "local_page"),
     ),
     3: ("scoring",),
     4: (

@@ -18,6 +18,7 @@ from tests.flows.conftest import ticket_rows
 from tests.gateways import Running, gateway_over, running, served_from
 
 DEADLINE_S = 400
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
 
 @pytest.fixture

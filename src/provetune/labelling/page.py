@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -19,6 +18,7 @@ from starlette.routing import Route
 from provetune.errors import DataError, ProvetuneError
 from provetune.labelling.agreement import agreement
 from provetune.labelling.round import LONGEST_ANSWER, LONGEST_COMMENT, Round
+from provetune.local_page import HEADERS, content_policy, form_of
 
 LARGEST_BODY = 300_000
 """Bytes: the longest answer and comment at twelve bytes a character (an emoji, percent-encoded)."""
@@ -81,7 +81,7 @@ class _Page:
                 response = self._refused(refused) if refused else await answer(request)
             except ProvetuneError as error:  # a full disk, a damaged log: said on the page, not in a traceback
                 response = self._refused(f"Not saved: {error}.", 500)
-            response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"})
+            response.headers.update(HEADERS)
             return response
 
         return checked
@@ -117,7 +117,7 @@ class _Page:
 
     async def vote(self, request: Request) -> Response:
         """A label, an answer or a skip."""
-        form = await _form(request)
+        form = await form_of(request, LARGEST_BODY)
         if form is None:
             return self._page("That was too long to be taken; shorten it.", status=413)
         example_id, value, comment = (form.get(name, "") for name in ("row", "value", "comment"))
@@ -164,11 +164,7 @@ class _Page:
     def _render(self, template: str, status: int, **shown: Any) -> Response:
         nonce = secrets.token_urlsafe(16)
         text = self.templates.get_template(template).render(nonce=nonce, annotator=self.work.annotator, **shown)
-        policy = (
-            f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
-        return HTMLResponse(text, status, {"Content-Security-Policy": policy})
+        return HTMLResponse(text, status, {"Content-Security-Policy": content_policy(nonce)})
 
 
 def guideline_html(text: str) -> Markup:
@@ -178,17 +174,3 @@ def guideline_html(text: str) -> Markup:
     <p><strong>billing</strong>: money &lt;b&gt;only&lt;/b&gt;</p>
     """
     return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").disable("image").render(text))
-
-
-async def _form(request: Request) -> dict[str, str] | None:
-    """The fields of a posted form, the first of each name; None where it is larger than allowed."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            return None
-    try:
-        fields = parse_qs(body.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=10)
-    except ValueError:
-        return None
-    return {name: values[0].replace("\r\n", "\n") for name, values in fields.items()}

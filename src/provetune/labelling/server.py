@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Callable
 
 import uvicorn
 
-from provetune.errors import SpecError
 from provetune.labelling.page import Access, label_page
 from provetune.labelling.round import Round
+from provetune.local_page import listening
 
 
 def serve(work: Round, port: int, opened: Callable[[str], None], visible: Callable[[str], str]) -> None:
@@ -18,19 +16,13 @@ def serve(work: Round, port: int, opened: Callable[[str], None], visible: Callab
 
     Raises SpecError where the port is taken.
     """
-    try:
-        listening = socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        raise SpecError(f"--port {port}: {error.strerror}; take another port, or 0 for any free one") from error
-    with listening:
-        access = Access(listening.getsockname()[1], lambda: setattr(server, "should_exit", True))
+    with listening(port) as socket:
+        access = Access(socket.getsockname()[1], lambda: setattr(server, "should_exit", True))
         page = label_page(work, access, visible)
         config = uvicorn.Config(page, log_level="error", access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         opened(access.url)
         try:
-            server.run(sockets=[listening])
+            server.run(sockets=[socket])
         except KeyboardInterrupt:
             return  # every vote is on the disk; Ctrl-C is a way to finish

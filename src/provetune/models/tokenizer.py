@@ -110,6 +110,11 @@ class FolderTokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def shown(self, ids: Sequence[int]) -> str:
+        """Text of ids with the special tokens in it, for people to look at."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
+
     def save(self, folder: Path) -> None:
         """Write the tokenizer and its template into a folder."""
         self._tokenizer.save_pretrained(folder)

@@ -30,7 +30,8 @@ class Source:
     def __init__(self, wish: Named) -> None:
         self.wish, self.registry = wish, Registry(wish.folder)
         self.offline = bool(os.environ.get("HF_HUB_OFFLINE"))
-        self.from_registry = wish.run is None and self.registry.standing().champion is not None
+        registered = self.registry.database.file.is_file()
+        self.from_registry = wish.run is None and registered and self.registry.standing().champion is not None
         self.generation = -1
         self.name, self.outcome = "", ""
         self._loaded: dict[int, Served] = {}
@@ -63,6 +64,6 @@ class Source:
         release = self.registry.release(version)
         self.registry.check_servable(release)
         self.name, self.outcome = release.project, release.outcome
-        weights = self.registry.folder_of(release) / "weights"
-        wanted = ToServe(release.name, release.name, release.candidate, self.wish.folder, weights if weights.is_dir() else None)
+        weights = self.registry.folder_of(release) / "weights" if release.candidate.kind in ("adapter", "full") else None
+        wanted = ToServe(release.name, release.name, release.candidate, self.wish.folder, weights)
         return load_served(wanted, self.wish.endpoint, offline=self.offline)

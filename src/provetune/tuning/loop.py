@@ -34,7 +34,7 @@ from provetune.tuning.faults import check_step, check_trainable, out_of_memory, 
 from provetune.tuning.methods import parameter_groups
 from provetune.tuning.noise import noise_scale, noisy_embeddings
 from provetune.tuning.optimizers import OPTIMIZERS
-from provetune.tuning.state import Hooks, LoopSettings, LoopState, ValidationPoint, learning_rate_at
+from provetune.tuning.state import ASKED, Hooks, LoopSettings, LoopState, ValidationPoint, learning_rate_at
 
 
 class Trainer:
@@ -111,7 +111,7 @@ class Trainer:
                 self.hooks.progress(state, self.total_steps)
                 if state.stopped_because is not None:
                     break
-        if state.stopped_because == self.hooks.limit and not self._looked_at():
+        if state.stopped_because in (self.hooks.limit, ASKED) and not self._looked_at():
             self._evaluate()  # what is kept has always been looked at
             self._save()
 
@@ -138,9 +138,13 @@ class Trainer:
             state.tokens += sum(len(row) for row in rows)
             state.labelled_tokens += labels
             state.losses.append((state.step, total, norm))
-            state.seconds += self.ranks.told([time.monotonic() - started])[0]  # all ranks stop at the same step
+            # all ranks stop at the same step
+            seconds, asked = self.ranks.told([time.monotonic() - started, float(self.hooks.asked_to_stop())])
+            state.seconds += seconds
             if state.seconds + state.validation_seconds > self.hooks.max_seconds:
                 state.stopped_because = self.hooks.limit
+            elif asked:
+                state.stopped_because = ASKED
 
     def _add_beside(self) -> float:
         """The norm of the gradient of what is trained on beside the task, once it is added to the task's."""

@@ -23,7 +23,7 @@ from provetune.chat import ChatTokenizer, TokenRow, encode_training, prompt_mess
 from provetune.errors import DataError, SpecError, TrainingDiverged
 from provetune.records.candidate import Candidate
 from provetune.records.data import Example
-from provetune.tuning.state import Hooks, LoopSettings, LoopState
+from provetune.tuning.state import ASKED, Hooks, LoopSettings, LoopState
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,9 @@ class _Watch(TrainerCallback):
         self.state.seconds = time.monotonic() - self.since - self.state.validation_seconds
         if time.monotonic() - self.since > self.hooks.max_seconds:
             self.state.stopped_because = self.hooks.limit
+        elif self.hooks.asked_to_stop():
+            self.state.stopped_because = ASKED
+        if self.state.stopped_because is not None:
             control.should_epoch_stop = control.should_training_stop = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:

@@ -11,6 +11,8 @@ from provetune.tuning.forgetting import Beside
 from provetune.tuning.ranks import Ranks
 
 TIME_LIMIT = "time limit"
+ASKED = "somebody asked for it"
+"""What stops a training whose best weights go on to the verdict: a budget that is used up, or the wish of a person."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class LoopState:
 class Hooks:
     """What the caller adds: a look at validation, progress, how often to save (seconds), and after how many to stop for which limit.
 
-    `beside` is trained on beside the rows, `ranks` are those that train together.
+    `beside` is trained on beside the rows, `ranks` are those that train together. `asked_to_stop` is looked at after each step.
     """
 
     validate: Callable[[Any, int], ValidationPoint]
@@ -91,6 +93,7 @@ class Hooks:
     limit: str = TIME_LIMIT
     beside: Beside | None = None
     ranks: Ranks = Ranks()
+    asked_to_stop: Callable[[], bool] = lambda: False
 
 
 def learning_rate_at(step: int, total: int, settings: LoopSettings) -> float:

@@ -28,6 +28,7 @@ from provetune.records.candidate import PREFERENCE, Candidate, LossPoint, Traini
 from provetune.records.data import Example
 from provetune.scoring import measure
 from provetune.stats.estimate import Estimate
+from provetune.store import STOP
 from provetune.tuning.beginning import begun
 from provetune.tuning.checkpoint import CheckpointFolder, flush
 from provetune.tuning.faults import disk_faults
@@ -104,7 +105,16 @@ def tune(request: TuneRequest) -> TrainingRun:
     settings = {"method": request.method, "seed": request.seed, **request.hyperparameters}
     trackers = open_trackers(request.trackers, request.checkpoints.parent / "trackers", request.template.name, settings)
     live = Live(f"{request.method}: optimizer steps", request.progress, request.event, request.usd_per_hour, trackers)
-    hooks = Hooks(validate, live.step, max_seconds=request.max_seconds, limit=request.limit, beside=beside, ranks=ranks)
+    asked = (request.checkpoints / STOP).exists
+    hooks = Hooks(
+        validate,
+        live.step,
+        max_seconds=request.max_seconds,
+        limit=request.limit,
+        beside=beside,
+        ranks=ranks,
+        asked_to_stop=asked,
+    )
     try:
         state = _trained(request, model, (rows, pairs), (_loop_settings(request, choices), hooks))
     finally:
