@@ -18,7 +18,7 @@ PROVETUNE_TEST_DATA ?= $(abspath $(PUBLIC_DATA))
 endif
 export PROVETUNE_TEST_DATA
 
-.PHONY: install browser demo lint types check test test-all docs starter bench clean
+.PHONY: install browser validators demo lint types check test test-all docs starter bench clean
 
 install: $(INSTALLED)
 
@@ -51,8 +51,18 @@ PARALLEL ?= -n logical --maxprocesses 2 --dist loadfile
 test: install browser
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-all: install browser
+test-all: install browser validators
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# The vendors' own rules for the jobs that `provetune launch` writes; what they need clashes with what this package needs.
+LAUNCH_VENV := build/launch-venv
+
+validators: $(LAUNCH_VENV)/.installed
+
+$(LAUNCH_VENV)/.installed: scripts/validate_launches.txt
+	test -x $(LAUNCH_VENV)/bin/python || $(PYTHON) -m venv $(LAUNCH_VENV)
+	$(LAUNCH_VENV)/bin/python -m pip install --quiet -r scripts/validate_launches.txt
+	touch $@
 
 docs: install
 	$(BIN)/python -m pytest tests/architecture/test_docs_commands.py

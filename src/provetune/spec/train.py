@@ -69,7 +69,8 @@ class TrainSpec(SpecPart):
 
     `head` also trains a classification head on the frozen base; validation decides between it and `method`. `neftune` is the strength of
     noise on the embeddings of training rows; `beta` is for `dpo` and `orpo`. `start` is where training goes on from: a project, run or
-    folder with tuned weights of the same base. `new_tokens` are words that become tokens of their own.
+    folder with tuned weights of the same base. `new_tokens` are words that become tokens of their own. `devices`: GPUs of
+    this machine that train together (processes, where it has none).
     """
 
     method: Literal["auto", Method] = "auto"
@@ -86,6 +87,7 @@ class TrainSpec(SpecPart):
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     neftune: float = Field(default=0.0, ge=0, le=100)
     beta: float = Field(default=0.1, gt=0, le=10)
+    devices: Count = 1
     early_stop: EarlyStopSpec = EarlyStopSpec()
     seeds: Seeds = Field(default_factory=lambda: [1], min_length=1)
     replay: Annotated[ReplaySpec | None, BeforeValidator(under("source"), json_schema_input_type=ReplaySpec | str | None)] = None

@@ -80,7 +80,7 @@ class CheckpointFolder:
 
     def save(self, step: int, state: dict[str, Any], tensors: dict[str, Tensors]) -> Checkpoint:
         """Write one checkpoint durably, then drop those older than the newest `keep`; RunFailed where the disk fails."""
-        final = self.path / f"step-{step:08d}"
+        final = self.at(step).path
         partial = self.path / f".partial-{step:08d}"
         shutil.rmtree(partial, ignore_errors=True)
         try:
@@ -108,6 +108,10 @@ class CheckpointFolder:
         (folder / MANIFEST).write_text(json.dumps({"step": step, "files": files}))
         flush(folder / MANIFEST)
         flush(folder)
+
+    def at(self, step: int) -> Checkpoint:
+        """The checkpoint of this step, which another rank has verified."""
+        return Checkpoint(self.path / f"step-{step:08d}", step)
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that verifies, or None; damaged ones are set aside, with a Notice."""

@@ -4,7 +4,7 @@ What it guarantees: every row once per epoch in an order that is a function of (
 an optimizer step is the mean over all labelled tokens of that step, however it is cut into packs; a run
 that is killed and resumed from its newest checkpoint ends with the same weights, bit for bit (same
 machine, versions, thread count and precision). Where memory runs out, packs are halved and the step is
-taken again: the rows of a step stay the same.
+taken again: the rows of a step stay the same. Several ranks share the packs of a step; the first alone measures and writes.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from provetune.engine.packing import Pack, PackSettings, pack_rows, plan_epoch, 
 from provetune.engine.padded import padded_loss
 from provetune.errors import HardwareTooSmall, Notice, TrainingDiverged
 from provetune.hashing import fingerprint
-from provetune.tuning.checkpoint import CheckpointFolder, Tensors
+from provetune.tuning.checkpoint import Checkpoint, CheckpointFolder, Tensors
 from provetune.tuning.faults import check_step, check_trainable, out_of_memory, uninterrupted
 from provetune.tuning.methods import parameter_groups
 from provetune.tuning.noise import noise_scale, noisy_embeddings
 from provetune.tuning.optimizers import OPTIMIZERS
-from provetune.tuning.state import ASKED, Hooks, LoopSettings, LoopState, learning_rate_at
+from provetune.tuning.state import ASKED, Hooks, LoopSettings, LoopState, ValidationPoint, learning_rate_at
 
 
 class Trainer:
     """One run of the loop over one model; `run()` starts or resumes it and returns its final state."""
 
     def __init__(self, model: Any, rows: Sequence[TokenRow], settings: LoopSettings, folder: CheckpointFolder, hooks: Hooks) -> None:
-        self.rows, self.settings, self.folder, self.hooks = rows, settings, folder, hooks
+        self.rows, self.settings, self.folder, self.hooks, self.ranks = rows, settings, folder, hooks, hooks.ranks
         self.accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
         self.loss = pack_loss if settings.packed else padded_loss
         self.attention = partial(attention, model, ATTENTION_NAME) if settings.packed else nullcontext
@@ -49,9 +49,12 @@ class Trainer:
         check_trainable(self.trainable)
         groups = parameter_groups(self.trainable, settings.weight_decay, settings.plus)
         optimizer = OPTIMIZERS[settings.optimizer](groups, settings)
-        model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        # gradients are summed by `Ranks`: accelerate must not wrap the model to do it, too
+        model = self.accelerator.prepare_model(model, evaluation_mode=self.ranks.count > 1)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         # accelerate puts its autocast around `forward` for good; here it is on in training steps only
         self.model = self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        self.ranks.same_start(self.trainable)
         self.steps_per_epoch = math.ceil(len(rows) / settings.rows_per_step)
         self.total_steps = self.steps_per_epoch * settings.epochs
         self.evaluate_at = {
@@ -75,7 +78,8 @@ class Trainer:
         An interruption (KeyboardInterrupt) saves a checkpoint first. Raises TrainingDiverged, RunFailed where the disk fails,
         HardwareTooSmall where not even one row fits into memory.
         """
-        self.folder.make_room(4 * sum(p.nbytes for p in self.trainable.values()))  # weights, two moments, best weights
+        if self.ranks.first:
+            self.folder.make_room(4 * sum(p.nbytes for p in self.trainable.values()))  # weights, two moments, best weights
         self._resume()
         try:
             self._train()
@@ -101,7 +105,7 @@ class Trainer:
                 evaluated = state.step in self.evaluate_at
                 if evaluated:
                     self._evaluate()
-                if evaluated or time.monotonic() - saved_at > self.hooks.save_every_s:
+                if evaluated or (self.ranks.first and time.monotonic() - saved_at > self.hooks.save_every_s):
                     self._save()
                     saved_at = time.monotonic()
                 self.hooks.progress(state, self.total_steps)
@@ -134,10 +138,12 @@ class Trainer:
             state.tokens += sum(len(row) for row in rows)
             state.labelled_tokens += labels
             state.losses.append((state.step, total, norm))
-            state.seconds += time.monotonic() - started
+            # all ranks stop at the same step
+            seconds, asked = self.ranks.told([time.monotonic() - started, float(self.hooks.asked_to_stop())])
+            state.seconds += seconds
             if state.seconds + state.validation_seconds > self.hooks.max_seconds:
                 state.stopped_because = self.hooks.limit
-            elif self.hooks.asked_to_stop():
+            elif asked:
                 state.stopped_because = ASKED
 
     def _add_beside(self) -> float:
@@ -161,12 +167,15 @@ class Trainer:
         """
         self.model.train()
         while True:
-            torch.manual_seed(self.settings.seed * 1_000_003 + self.state.step)
             tokens = self.state.halved[-1][1] if self.state.halved else self.settings.max_tokens
+            if self.settings.packs > 1:
+                tokens = min(tokens, math.ceil(sum(len(rows[number]) for number in numbers) / self.settings.packs))
             packs = pack_rows(rows, numbers, PackSettings(tokens, share=self.settings.packed))
-            total = 0.0
+            total, short = 0.0, False
             try:
-                for pack in packs:
+                for number, pack in self.ranks.mine(packs, {row: len(rows[row]) for row in numbers}):
+                    # dropout is drawn by pack, so that it does not matter which rank has it
+                    torch.manual_seed(self.settings.seed * 1_000_003 + self.state.step + number * 2**40)
                     noise = noise_scale(self.model, rows, pack, alpha=self.settings.neftune, packed=self.settings.packed)
                     # a checkpointed layer runs again in the backward pass
                     with self.attention(), noisy_embeddings(self.model, noise):
@@ -174,10 +183,14 @@ class Trainer:
                             loss = self.loss(self.model, rows, pack, *rest)
                         self.accelerator.backward(loss)
                     total += float(loss.detach())
-                return total, float(self.accelerator.clip_grad_norm_(self.trainable.values(), self.settings.max_grad_norm))
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
+                short = True
+            total, lacking = self.ranks.summed([0.0 if short else total, float(short)])
+            if not lacking:
+                self.ranks.sum_gradients(self.trainable.values())
+                return total, float(self.accelerator.clip_grad_norm_(self.trainable.values(), self.settings.max_grad_norm))
             self._halve(rows, packs)
 
     def _halve(self, rows: Sequence[TokenRow], packs: Sequence[Pack]) -> None:
@@ -197,19 +210,26 @@ class Trainer:
     def _evaluate(self) -> None:
         state, started = self.state, time.monotonic()
         self.model.eval()
-        with torch.no_grad(), self.accelerator.autocast():
-            point = self.hooks.validate(self.model, state.step)
+        self.ranks.check_same(self.trainable, state.step)
+        loss = score = 0.0
+        if self.ranks.first:
+            with torch.no_grad(), self.accelerator.autocast():
+                point = self.hooks.validate(self.model, state.step)
+            loss, score = point.loss, point.score
+        point = ValidationPoint(state.step, *self.ranks.told([loss, score]))
         with uninterrupted():
             state.validation.append(point)
             if state.best() == point:
                 self.best_weights = {name: p.detach().clone() for name, p in self.trainable.items()}
-        state.validation_seconds += time.monotonic() - started
+        state.validation_seconds += self.ranks.told([time.monotonic() - started])[0]
         best = state.best()
         behind = 0 if best is None else len(state.validation) - 1 - state.validation.index(best)
         if self.settings.patience and behind >= self.settings.patience:
             state.stopped_because = f"no better validation score in {behind} evaluations"
 
     def _save(self) -> None:
+        if not self.ranks.first:
+            return
         moments = self.optimizer.state_dict()["state"]
         flat = {f"{i}.{key}": value for i, named in moments.items() for key, value in named.items()}
         tensors: dict[str, Tensors] = {"weights": dict(self.trainable), "optimizer": flat}
@@ -217,14 +237,21 @@ class Trainer:
             tensors["best"] = self.best_weights
         self.folder.save(self.state.step, {**asdict(self.state), "job": self.job}, tensors)
 
+    def _newest(self) -> Checkpoint | None:
+        """The newest checkpoint of this job, as the first rank finds it, which sets others aside."""
+        found = None
+        if self.ranks.first:
+            while (found := self.folder.newest()) is not None and found.state().get("job") != self.job:
+                self.folder.set_aside(found.path, "is of other rows, settings or parameters")
+        step = int(self.ranks.told([-1 if found is None else found.step])[0])
+        return found if self.ranks.first else self.folder.at(step) if step >= 0 else None
+
     def _resume(self) -> None:
-        while (found := self.folder.newest()) is not None:
-            saved = found.state()
-            if saved.pop("job", None) == self.job:
-                break
-            self.folder.set_aside(found.path, "is of other rows, settings or parameters")
+        found = self._newest()
         if found is None:
             return
+        saved = found.state()
+        del saved["job"]
         self.state = LoopState.load(saved)
         self.state.resumed += 1
         with torch.no_grad():

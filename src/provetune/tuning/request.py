@@ -23,7 +23,8 @@ class TuneRequest:
 
     `checkpoints` is this training's own folder; the tuned weights are written to `out` whole or not at all. `event` is told how
     it goes, and so are `trackers`, by name. `limit` says what ends the training after `max_seconds`; `beside` is trained on beside the
-    rows, with full weights and a pull beside a second copy of the base; `start` holds tuned weights that training goes on from.
+    rows, with full weights and a pull beside a second copy of the base; `start` holds tuned weights that training goes on from. A
+    step is cut into at least `packs` packs where its rows allow it: as many as ranks are planned.
     """
 
     method: Method
@@ -48,3 +49,4 @@ class TuneRequest:
     trackers: Sequence[str] = ()
     beside: BesideTexts | None = None
     start: Path | None = None
+    packs: int = 1

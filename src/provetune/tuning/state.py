@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from provetune.tuning.forgetting import Beside
+from provetune.tuning.ranks import Ranks
 
 TIME_LIMIT = "time limit"
 ASKED = "somebody asked for it"
@@ -16,7 +17,10 @@ ASKED = "somebody asked for it"
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Everything that decides the weights, besides the rows and the start weights."""
+    """Everything that decides the weights, besides the rows and the start weights.
+
+    A step is cut into `packs` or more where its rows allow it, so that as many ranks have something to do.
+    """
 
     learning_rate: float
     epochs: int
@@ -35,6 +39,7 @@ class LoopSettings:
     optimizer: Literal["adamw", "adafactor"] = "adamw"
     plus: float = 1.0
     neftune: float = 0.0
+    packs: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class LoopState:
 class Hooks:
     """What the caller adds: a look at validation, progress, how often to save (seconds), and after how many to stop for which limit.
 
-    `beside` is trained on beside the rows. `asked_to_stop` is looked at after each step.
+    `beside` is trained on beside the rows, `ranks` are those that train together. `asked_to_stop` is looked at after each step.
     """
 
     validate: Callable[[Any, int], ValidationPoint]
@@ -87,6 +92,7 @@ class Hooks:
     max_seconds: float = math.inf
     limit: str = TIME_LIMIT
     beside: Beside | None = None
+    ranks: Ranks = Ranks()
     asked_to_stop: Callable[[], bool] = lambda: False
 
 

@@ -7,6 +7,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +19,7 @@ from provetune.engine.likelihood import mean_nats
 from provetune.engine.machine import fast_bf16, fastest_threads
 from provetune.engine.packing import Group
 from provetune.engine.padded import padded_loss
-from provetune.errors import DataError, Notice
+from provetune.errors import DataError, Notice, SpecError
 from provetune.hashing import folder_sha256
 from provetune.models.quantized import write_quantization
 from provetune.models.transformers import TransformersGenerator, load_model
@@ -38,6 +39,7 @@ from provetune.tuning.loop import Trainer
 from provetune.tuning.methods import variants_of
 from provetune.tuning.overfitting import generalisation_gap, memorising
 from provetune.tuning.pissa import Start, fit_to_given_base, start_of
+from provetune.tuning.ranks import Ranks, connection, join
 from provetune.tuning.request import TuneRequest
 from provetune.tuning.state import Hooks, LoopSettings, LoopState, ValidationPoint
 
@@ -62,7 +64,10 @@ def training_rows(examples: Sequence[Example], template: Candidate, tokenizer: T
 
 
 def tune(request: TuneRequest) -> TrainingRun:
-    """Train (or go on from the newest checkpoint), write the best weights to `request.out`, return the record."""
+    """Train (or go on from the newest checkpoint), write the best weights to `request.out`, return the record.
+
+    Started by torchrun it is one rank of several: the first one writes, tells and measures; all return the record.
+    """
     if request.method == "head":
         return train_head(request)
     max_length = min(int(request.hyperparameters["max_length"]), request.tokenizer.context_length)
@@ -74,11 +79,12 @@ def tune(request: TuneRequest) -> TrainingRun:
             f"found {len(rows)} training and {len(validation_rows)} validation rows of at most {max_length} tokens, wanted some of both; "
             "raise train.max_length, or shorten the examples"
         )
+    ranks = join()
     torch.manual_seed(request.seed)
     torch.use_deterministic_algorithms(True)
     model = begun(request.method, request.base_folder, request.hyperparameters, request.start, request.tokenizer.new_tokens)
     start = start_of(model) if "pissa" in variants_of(request.hyperparameters) else None
-    choices = _measured_choices(request, model, rows)
+    choices = _agreed_choices(request, model, rows, ranks)
     torch.set_num_threads(int(choices["threads"]))
     packed = choices["packed"] == "yes"
     checkpoint_layers(model, int(choices["checkpointed_layers"]))
@@ -94,18 +100,30 @@ def tune(request: TuneRequest) -> TrainingRun:
         return point
 
     beside = _beside(request)
+    if not ranks.first:
+        request = replace(request, trackers=(), progress=lambda *_: None, event=lambda kind, **values: None)
     settings = {"method": request.method, "seed": request.seed, **request.hyperparameters}
     trackers = open_trackers(request.trackers, request.checkpoints.parent / "trackers", request.template.name, settings)
     live = Live(f"{request.method}: optimizer steps", request.progress, request.event, request.usd_per_hour, trackers)
     asked = (request.checkpoints / STOP).exists
-    hooks = Hooks(validate, live.step, max_seconds=request.max_seconds, limit=request.limit, beside=beside, asked_to_stop=asked)
+    hooks = Hooks(
+        validate,
+        live.step,
+        max_seconds=request.max_seconds,
+        limit=request.limit,
+        beside=beside,
+        ranks=ranks,
+        asked_to_stop=asked,
+    )
     try:
         state = _trained(request, model, (rows, pairs), (_loop_settings(request, choices), hooks))
     finally:
         live.close()
     gap = generalisation_gap(model.eval(), rows, validation_rows, seed=request.seed, packed=packed)
-    with disk_faults(request.out):
-        _write_weights(request, model, start)
+    if ranks.first:
+        with disk_faults(request.out):
+            _write_weights(request, model, start)
+    ranks.wait()
     return _record(request, state, len(rows), beside).model_copy(update=_overfitting(gap, state))
 
 
@@ -124,6 +142,8 @@ def _trained(
     (rows, pairs), (settings, hooks) = data, how
     if not pairs:
         return Trainer(model, rows, settings, CheckpointFolder(request.checkpoints), hooks).run()
+    if hooks.ranks.count > 1:
+        raise SpecError(f"train.method is {request.method}, which trains on one device here; set train.devices to 1, or use another method")
     from provetune.tuning.preference import train_on_pairs
 
     beta = float(request.hyperparameters["beta"])
@@ -170,7 +190,16 @@ def _loop_settings(request: TuneRequest, choices: dict[str, str | int | bool]) -
         optimizer="adafactor" if values.get("optimizer") == "adafactor" else "adamw",
         plus=float(values.get("plus", 1.0)),
         neftune=float(values.get("neftune", 0.0)),
+        packs=request.packs,
     )
+
+
+def _agreed_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow], ranks: Ranks) -> dict[str, str | int | bool]:
+    """The first rank's choices, on all ranks; written down by it alone."""
+    if ranks.first:
+        _measured_choices(request, model, rows)
+    ranks.wait()
+    return _measured_choices(request, model, rows)
 
 
 def _measured_choices(request: TuneRequest, model: Any, rows: Sequence[TokenRow]) -> dict[str, str | int | bool]:
@@ -235,6 +264,7 @@ def _record(request: TuneRequest, state: LoopState, rows: int, beside: Beside | 
     best, values = state.best(), request.hyperparameters
     choices = json.loads((request.checkpoints / "choices.json").read_text())
     choices |= {f"tokens_a_pack_from_step_{step}": tokens for step, tokens in state.halved}
+    choices |= connection()
     return TrainingRun(
         method=request.method,
         model=request.model,

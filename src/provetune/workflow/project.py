@@ -67,7 +67,8 @@ class Project:
 
 
 def _spec_fingerprint(spec: ProjectSpec) -> str:
-    return fingerprint(spec.model_dump(mode="json", by_alias=True))
+    # any number of devices goes on with the same run
+    return fingerprint(spec.model_dump(mode="json", by_alias=True, exclude={"train": {"devices"}}))
 
 
 def open_project(folder: Path, overrides: Sequence[str], progress: Progress) -> Project:

@@ -21,6 +21,7 @@ from provetune.records.data import Example
 from provetune.store import StepKey, content_sha256
 from provetune.workflow import steps
 from provetune.workflow.project import Project, environment
+from provetune.workflow.together import tuned_on_all
 from provetune.workflow.yardstick import yardstick_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Recipe:
 
 def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
     """The training of this recipe, made once; SpecError where it is not there and not `allowed` to be made."""
-    from provetune.tuning import TuneRequest, tune
+    from provetune.tuning import TuneRequest
 
     method, plan, store = recipe.method, recipe.plan, project.store
     candidate = Candidate(name=f"tuned-{recipe.name}", kind=MADE[method], prompt=steps.PLAIN, generation=recipe.settings)
@@ -94,7 +95,7 @@ def trained(project: Project, recipe: Recipe, *, allowed: bool) -> TrainingRun:
             usd_per_hour=usd_per_hour(plan, method),
             trackers=[name for name in project.spec.tracking if name != "none"],
         )
-        made = tune(request)
+        made = tuned_on_all(project, request)
         if made.stopped_because == limit:
             done = f"{len(made.losses):,} of {made.total_steps:,} steps of {recipe.name}"
             warnings.warn(f"{done} are done and {limit}: the best weights so far go on to the verdict", Notice, stacklevel=2)

@@ -1,0 +1,3 @@
+#!/bin/sh
+set -eu
+exec hf jobs run --detach --name support-tickets-20261128-120000 --flavor a100x8 --timeout 9000s --attempts 3 --volume hf://buckets/me/my-bucket:/provetune:rw registry.example/provetune:gpu python -m provetune.launching.job -C /provetune/support-tickets run --set train.devices=8
