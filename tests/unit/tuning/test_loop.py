@@ -229,6 +229,20 @@ class TestStopping:
         again, _, more = self.run(tmp_path, [0.5], patience=0, max_seconds=0.0)
         assert not more and again.validation == state.validation
 
+    def test_somebody_who_asks_ends_the_run_with_the_best_weights_after_a_look(self, tmp_path: Path) -> None:
+        asked = iter([False] * 5 + [True])  # in the second epoch of four steps
+        seen: list[dict[str, Any]] = []
+
+        def look_once_better(model: Any, step: int) -> ValidationPoint:
+            seen.append({name: p.detach().clone() for name, p in model.named_parameters()})
+            return ValidationPoint(step, 1.0, 0.9 if step == 4 else 0.1)
+
+        hooks = Hooks(look_once_better, asked_to_stop=lambda: next(asked))
+        found = Trainer(start("full"), ROWS, SETTINGS, CheckpointFolder(tmp_path), hooks)
+        state = found.run()
+        assert (state.step, state.stopped_because) == (6, "somebody asked for it")
+        assert [point.step for point in state.validation] == [4, 6] and same(weights(found), seen[0])
+
     def test_equal_scores_are_decided_by_the_loss_then_by_the_step(self) -> None:
         points = [ValidationPoint(1, 2.0, 0.5), ValidationPoint(2, 1.0, 0.5), ValidationPoint(3, 1.0, 0.5), ValidationPoint(4, 0.1, 0.4)]
         assert LoopState(validation=points).best() == points[1]
