@@ -28,7 +28,17 @@ def table(found: Validation) -> str:
     for title, scores in (("constants fitted to the other sources", found.leave_one_source_out), ("as shipped", found.as_shipped)):
         lines += ["", f"| {title} | rows | mean error | median | <= 15 % | <= 30 % | in interval | high / low | out of memory foreseen |"]
         lines += ["|---|--:|--:|--:|--:|--:|--:|--:|--:|", *map(_row, scores)]
-    lines += ["", "Left out:", ""]
+    lines += [
+        "",
+        "| hours, estimated over measured | rows | 10 % | median | 90 % | between 0.5 and 2 | in interval |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {one.group} | {one.rows} | {one.low_ratio:.2f} | {one.median_ratio:.2f} | {one.high_ratio:.2f} | "
+        f"{100 * one.within_factor_2:.0f} % | {100 * one.inside_interval:.0f} % |"
+        for one in found.time
+    ]
+    lines += ["", "Left out of the memory's tables:", ""]
     lines += [f"- {len(one.ids)} rows: {one.reason.partition(';')[0]}" for one in found.left_out]
     return "\n".join([*lines, ""])
 

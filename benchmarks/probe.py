@@ -53,7 +53,11 @@ def long_rows() -> tuple[list[tuple[str, str]], str]:
     for name in ("tldrlegal_v1", "tosdr_annotated_v1"):
         found = json.loads((data_folder() / "legal_summarization" / f"{name}.json").read_text(encoding="utf-8"))
         rows += [(one["original_text"], one["reference_summary"]) for one in found.values()]
-    return _pairs(rows, 150), "base: starter\ntask: {type: generate, max_new_tokens: 24}\ntrain: {method: lora, epochs: 1, batch_size: 8}\n"
+    # the audit blocks a project with rows that the starter cannot read
+    readable = [(text, short) for text, short in rows if len(text) + len(short) < 4_500]
+    return _pairs(
+        readable, 150
+    ), "base: starter\ntask: {type: generate, max_new_tokens: 24}\ntrain: {method: lora, epochs: 1, batch_size: 8}\n"
 
 
 def larger_model() -> tuple[list[tuple[str, str]], str]:

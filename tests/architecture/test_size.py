@@ -9,7 +9,7 @@ from tests.architecture.source import FunctionNode, functions_of, modules
 FILE_LINES, FILE_LINES_HARD, LONG_FILES = 300, 400, 0.01
 FUNCTION_LINES, FUNCTION_LINES_HARD, LONG_FUNCTIONS = 40, 72, 0.01
 ARGUMENTS = 5
-SOURCE_LINES = 53_360  # all lines under src/; raised only by a commit that says why
+SOURCE_LINES = 53_640  # all lines under src/; raised only by a commit that says why
 
 
 ORDER_LINES = 150

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ def test_plan_without_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["-C", str(tmp_path), *MISTRAL]) == 0
     said = capsys.readouterr().out
     assert "Tune with LoRA on 1 x" in said and "7.24 billion" not in said  # the v0.1 has 7.24, counted here 7.25 with norms
-    assert "prompting only" in said and "full does not fit on" in said
+    assert "prompting only" in said and "full: does not fit on" in said
 
 
 def test_plan_loads_no_torch(tmp_path: Path) -> None:
@@ -28,10 +29,31 @@ def test_plan_loads_no_torch(tmp_path: Path) -> None:
         "heavy = [name for name in ('torch', 'transformers', 'huggingface_hub', 'pandas') if name in sys.modules]\n"
         "print(code, heavy, time.process_time(), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1].startswith("0 []")
-    # of processor time, as a busy machine can stretch the other kind without end; 0.8 s where it was measured
-    assert float(done.stderr.split()[-1]) < 2.0
+    seconds = []
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines()[-1].startswith("0 []")
+        seconds.append(float(done.stderr.split()[-1]))
+    # of processor time, as a busy machine can stretch the other kind without end; 0.7 s where it was measured
+    assert min(seconds) < 1.0, f"processor seconds of three plans: {seconds}"
+
+
+def test_this_machine_s_own_gpu_is_planned_for(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\necho "NVIDIA A100-SXM4-80GB, 81920, 70000"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    options = [*MISTRAL, "--gpu", "A100-80GB", "--format", "json"]
+    assert main(["-C", str(tmp_path), *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    here, rented = (
+        [one for one in found["options"] if one["method"] == "lora" and one["gpu"] == gpu][0] for gpu in ("this machine", "A100-80GB")
+    )
+    assert here["memory_available_gib"] == pytest.approx(70000 / 1024) and here["fits"] == "fits"
+    assert here["duration_h"] == rented["duration_h"] and found["recommendation"].startswith("Tune with LoRA on this machine")
+    tool.write_text("#!/bin/sh\necho 'No devices were found'\n")
+    assert main(["-C", str(tmp_path), *options]) == 0
+    assert "A100" not in json.loads(capsys.readouterr().out)["options"][1]["note"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from provetune.cli.session import Line, shown_path
-from provetune.cli.show import aligned
+from provetune.cli.session import Line, aligned, shown_path
 from provetune.records.baseline import BaselineReport, StrategyResult
 from provetune.report.words import estimate_text
 

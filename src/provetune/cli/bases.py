@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provetune.cli.session import Line, Session, shown_path
+from provetune.cli.session import Line, Session, aligned, shown_path
 from provetune.errors import SpecError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def show_bases(session: Session, overrides: Sequence[str], names: Sequence[str],
 
 def bases_lines(found: BaseComparison, page: Path, session: Session) -> list[Line]:
     """The facts, the ranking if there was a bake-off, every note, the sentence, the next command."""
-    from provetune.cli.show import aligned
     from provetune.report.bases import FACT_HEADS, baked_cells, fact_cells, notes_of
 
     table = aligned([FACT_HEADS, *map(fact_cells, found.candidates)])
@@ -53,7 +52,6 @@ def bases_lines(found: BaseComparison, page: Path, session: Session) -> list[Lin
 
 def show_search(session: Session, overrides: Sequence[str], where: str, most_billions: float | None) -> None:
     """List models to choose from: of the hub, or of a folder; only such as the project's licences allow."""
-    from provetune.cli.show import aligned
     from provetune.workflow.bases import search_bases
 
     found = search_bases(session.folder, overrides, where, most_billions)
@@ -88,7 +86,6 @@ def show_probe(session: Session, overrides: Sequence[str]) -> None:
 
 def probe_lines(plan: Plan, probes: Sequence[Probe], run: str) -> list[Line]:
     """What was measured, and memory, hours and price of each method as they now stand."""
-    from provetune.cli.show import aligned
     from provetune.report.words import amount_text
 
     lines: list[Line] = [

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provetune.cli.session import Line, Session
+from provetune.cli.session import Line, Session, aligned
 from provetune.cli.verbs import Overrides, app
 from provetune.errors import SpecError
 
 if TYPE_CHECKING:
-    from provetune.records.planning import CostPlan, GpuOption, Scores, Validation
+    from provetune.records.planning import CostPlan, GpuOption, Rent, Scores, TimeScores, Validation
+    from provetune.stats.estimate import Estimate
 
 HERE = "this machine"
+FEW = 4
+"""Kinds of GPU that are shown of each method; all are in the JSON document."""
 FITS_STYLES = {"fits": "green", "tight": "yellow", "does not fit": "red", "unknown": ""}
 
 
@@ -97,75 +101,125 @@ def plan(
 
 def plan_lines(found: CostPlan, run: str) -> list[Line]:
     """What was counted, the table, the recommendation, what it rests on; `run` is the command of the whole flow."""
-    from provetune.cli.show import aligned
-
     gain = found.smallest_provable_gain
     lines: list[Line] = [
         (
-            f"{found.base}: {found.parameters / 1e9:.2f} billion parameters ({found.shape_from}); {found.train_rows:,} training rows, "
+            f"{found.base}: {_count(found.parameters)} parameters ({found.shape_from}); {found.train_rows:,} training rows, "
             f"{found.tokens_per_epoch:,} tokens an epoch, the longest row {found.longest_row:,} ({found.lengths_from})",
             "",
         ),
         ("", ""),
     ]
-    head = ("method", "GPU", "GiB of one GPU", "of", "", "hours", "$", "cheapest offer")
-    shown = [one for one in found.options if one.gpu == HERE or (one.fits != "does not fit" and (one.rents or not _offered(found)))]
+    head = ("method", "GPU", "GiB of one GPU", "of", "", "training", "$ in all", "cheapest offer")
+    shown = _shown(found)
     rows = aligned([head, *map(_cells, shown)])
     lines += [(rows[0], "bold"), *((row, FITS_STYLES[one.fits]) for row, one in zip(rows[1:], shown, strict=True))]
     notes = dict.fromkeys((one.gpu, one.note) for one in shown if one.note)
     lines += [(f"{name}: {note}", "yellow") for name, note in notes]
-    lines += [(text, "") for text in _not_shown(found)]
+    lines += [(text, "") for text in _not_shown(found, shown)]
     lines += [("", ""), *((text, "yellow") for text in found.warnings)]
     lines.append((f"prices: {found.prices_as_of}", ""))
     provable = "no gain can be proven" if gain is None else f"a gain of {100 * gain:.0f} points or more can be proven"
     lines.append((f"{found.test_rows:,} test rows: {provable}", ""))
-    return [*lines, (found.recommendation, "bold"), (f"Why: {found.reason}.", ""), (f"Next: {run} trains on this machine, and proves.", "")]
+    return [*lines, (found.recommendation, "bold"), (f"Why: {found.reason}.", ""), (f"Next: {_next(found, run)}", "")]
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} billion" if parameters >= 1e8 else f"{parameters / 1e6:.1f} million"
+
+
+def _next(found: CostPlan, run: str) -> str:
+    if found.project:
+        return f"{run}, on the machine that you choose, trains and proves."
+    return "`provetune init FILE` makes a project of your rows; there `provetune plan` counts their own tokens."
 
 
 def _offered(found: CostPlan) -> bool:
     return any(one.rents for one in found.options)
 
 
-def _not_shown(found: CostPlan) -> list[str]:
-    """Where a method does not fit, and where nobody offers it, one line each."""
-    lines = []
+def _dollars(one: GpuOption) -> tuple[bool, float]:
+    """Order of offers: those with a recent price first, then by what they cost."""
+    rent = _on_demand(one)
+    return (rent is None or rent.stale, math.inf if rent is None or rent.cost_usd.value is None else rent.cost_usd.value)
+
+
+def _on_demand(one: GpuOption) -> Rent | None:
+    return min((rent for rent in one.rents if rent.tier != "spot"), key=lambda rent: rent.cost_usd.value or math.inf, default=None)
+
+
+def _shown(found: CostPlan) -> list[GpuOption]:
+    """This machine; of each method the `FEW` cheapest kinds on which it may fit, in the order of the table of GPUs.
+
+    Kinds that nobody asked for by name are not shown where nothing need be rented.
+    """
+    if _nothing_to_rent(found):
+        return [one for one in found.options if one.gpu == HERE]
+    shown = []
     for method in dict.fromkeys(one.method for one in found.options):
-        mine = [one for one in found.options if one.method == method and one.gpu != HERE]
-        too_small = [one.gpu for one in mine if one.fits == "does not fit"]
-        unpriced = [one.gpu for one in mine if one.fits != "does not fit" and not one.rents and _offered(found)]
-        lines += [f"{method} does not fit on {', '.join(too_small)}"] if too_small else []
-        lines += [f"{method} without a known price: {', '.join(unpriced)}"] if unpriced else []
-    return lines
+        mine = [one for one in found.options if one.method == method]
+        rented = [one for one in mine if one.gpu != HERE and one.fits != "does not fit" and (one.rents or not _offered(found))]
+        few = sorted(rented, key=_dollars)[:FEW]
+        shown += [one for one in mine if one.gpu == HERE or one in few]
+    return shown
+
+
+def _nothing_to_rent(found: CostPlan) -> bool:
+    return found.recommendation.endswith("no rent.") and len({one.gpu for one in found.options}) > 1 + FEW
+
+
+def _not_shown(found: CostPlan, shown: Sequence[GpuOption]) -> list[str]:
+    """Where methods fit for more money, where they do not, and where nobody offers it; methods of which the same holds in one line."""
+    if _nothing_to_rent(found):
+        return ["rented GPUs are not shown, as none is needed; what one would take: --gpu NAME, all of them: --format json"]
+    said: dict[str, list[str]] = {}
+    for method in dict.fromkeys(one.method for one in found.options):
+        mine = [one for one in found.options if one.method == method and one.gpu != HERE and one not in shown]
+        may = [one for one in mine if one.fits != "does not fit"]
+        parts = {
+            "also fits, or may, on": [one.gpu for one in may if one.rents or not _offered(found)],
+            "does not fit on": [one.gpu for one in mine if one.fits == "does not fit"],
+            "no price is known for": [one.gpu for one in may if not one.rents and _offered(found)],
+        }
+        for words, names in parts.items():
+            if names:
+                said.setdefault(f"{words} {', '.join(names)}", []).append(method)
+    lines = [f"{', '.join(methods)}: {text}" for text, methods in said.items()]
+    return [*lines, *(("every kind: --format json; one kind: --gpu NAME",) if lines else ())]
 
 
 def _cells(one: GpuOption) -> tuple[str, ...]:
-    from provetune.report.words import amount_text
-
-    offer = next((rent for rent in one.rents if rent.tier != "spot"), None)
-    memory = one.memory_gib
+    offer, memory = _on_demand(one), one.memory_gib
     cost = (
         "-"
         if offer is None or offer.cost_usd.value is None
         else f"{offer.cost_usd.value:,.2f} [{offer.cost_usd.low:,.2f}, {offer.cost_usd.high:,.2f}]"
     )
-    prompting = one.method == "prompting only"
-    hours = "-" if prompting else "unknown" if one.duration_h.value is None else amount_text(one.duration_h, 3)
     return (
         one.method + (" (checkpointing)" if one.checkpointing else ""),
         one.gpu if one.gpus == 1 else f"{one.gpus} x {one.gpu}",
         f"{memory.value:.1f} [{memory.low:.1f}, {memory.high:.1f}]",
         f"{one.memory_available_gib:.0f}",
         one.fits,
-        hours,
+        "-" if one.method == "prompting only" else _time(one.duration_h),
         cost,
         "-" if offer is None else f"{offer.provider} {offer.usd_per_hour:.2f} $/h, {offer.as_of}",
     )
 
 
-def validation_lines(found: Validation) -> list[Line]:
-    """Both tables, then what was left out and why."""
-    from provetune.cli.show import aligned
+def _time(hours: Estimate) -> str:
+    """With its interval: minutes where it is less than an hour, whole hours where it is more than a day."""
+    if hours.value is None:
+        return "unknown"
+    unit, times, digits = ("min", 60, 0) if hours.value < 1 else ("h", 1, 1 if hours.value < 24 else 0)
+    value, low, high = (
+        "<1" if times * (end or 0.0) < 0.5 else f"{times * (end or 0.0):,.{digits}f}" for end in (hours.value, hours.low, hours.high)
+    )
+    return f"{value} [{low}, {high}] {unit}"
 
+
+def validation_lines(found: Validation) -> list[Line]:
+    """The tables, then what was left out and why."""
     lines: list[Line] = []
     for title, scores in (("fitted without the source that is scored", found.leave_one_source_out), ("as shipped", found.as_shipped)):
         if scores:
@@ -173,6 +227,11 @@ def validation_lines(found: Validation) -> list[Line]:
                 [(title, "rows", "mean", "median", "<= 15 %", "<= 30 %", "in interval", "high / low", "OOM right"), *map(_scored, scores)]
             )
             lines += [(table[0], "bold"), *((row, "") for row in table[1:]), ("", "")]
+    if found.time:
+        table = aligned(
+            [("hours, estimated over measured", "rows", "10 %", "median", "90 %", "0.5 to 2", "in interval"), *map(_timed, found.time)]
+        )
+        lines += [(table[0], "bold"), *((row, "") for row in table[1:]), ("", "")]
     lines += [
         (f"left out, {len(one.ids):,} rows: {one.reason} ({', '.join(one.ids[:3])}{', ...' if len(one.ids) > 3 else ''})", "")
         for one in found.left_out
@@ -185,6 +244,11 @@ def _scored(one: Scores) -> tuple[str, ...]:
     ratio = "-" if one.median_high_over_low is None else f"{one.median_high_over_low:.2f}"
     refused = f"{one.out_of_memory_right} of {one.out_of_memory_rows}" if one.out_of_memory_rows else "-"
     return (one.group, str(one.rows), *("-" if share is None else f"{100 * share:.1f} %" for share in shares), ratio, refused)
+
+
+def _timed(one: TimeScores) -> tuple[str, ...]:
+    ratios = (f"{ratio:.2f}" for ratio in (one.low_ratio, one.median_ratio, one.high_ratio))
+    return (one.group, str(one.rows), *ratios, *(f"{100 * share:.0f} %" for share in (one.within_factor_2, one.inside_interval)))
 
 
 def _all_rows(found: Validation) -> str:

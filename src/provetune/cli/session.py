@@ -17,6 +17,12 @@ Line = tuple[str, str]
 """A line of text and its style (`bold`, `red`, ... or nothing)."""
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 @dataclass
 class Session:
     """Filled in by the global options; says what the verbs find."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provetune.cli.session import Line, shown_path
+from provetune.cli.session import Line, aligned, shown_path
 from provetune.records.data import AuditReport, TokenProfile
 from provetune.records.evaluation import Decision, Evidence
 from provetune.report.words import DECISION_WORDS, estimate_text, moment_text
@@ -92,12 +92,6 @@ def candidates_table(evidence: Evidence) -> list[str]:
         summary = found.summary[metric]
         rows.append((name, estimate_text(summary), f"{summary.n:,}", parsed))
     return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def opening_text(decision: Decision) -> str:

@@ -21,8 +21,13 @@ from provetune.stats.estimate import Estimate
 
 RESERVED, CONTEXT_GIB = 1.06, 0.6
 """What the allocator holds beyond what it hands out; what the driver holds besides (priors, until a probe measures them)."""
-ALLOWANCE = 1.1
-"""By how much the interval of all runs is widened each way: an unseen source differs from those seen. Chosen, not fitted."""
+ALLOWANCE = 1.15
+"""By how much the interval of all runs is widened each way: an unseen source differs from those seen.
+
+1.05 leaves out an eighth of one published source, 1.1 a fiftieth; 1.2 makes high over low 2.0. Chosen between, not fitted.
+"""
+GUESSED = 1.2
+"""The same for a model whose sizes are guessed: so far from their own are known models' estimates, at 5th and 95th percentile."""
 FEWEST, SOURCES = 5, 2
 """A stratum speaks for itself from this many runs; its middle is used where they are from this many sources."""
 FOUR_BITS = tuple(1 + step / 20 for step in range(17))
@@ -43,9 +48,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The fitted constant and the spreads: of all runs, and by stratum."""
+    """The fitted constant, the sources that it is fitted to, and the spreads: of all runs, and by stratum."""
 
     fitted: Fitted
+    sources: tuple[str, ...]
     all_runs: Spread
     strata: dict[str, Spread] = field(default_factory=dict)
 
@@ -70,8 +76,11 @@ def estimated_gib(job: Job, counter: Counter, fitted: Fitted) -> float:
 
 
 def calibrate(points: Sequence[Point]) -> Calibration:
-    """Fit to measured runs: the constant by the least mean relative error, the spreads as quantiles. Needs at least one measured run."""
-    measured = [(point, point.measured_gib) for point in points if point.measured_gib is not None]
+    """Fit to measured runs: the constant by the least mean relative error, the spreads as quantiles. Needs at least one measured run.
+
+    Runs of models whose sizes are guessed say nothing of the formulas, and are passed over.
+    """
+    measured = [(point, point.measured_gib) for point in points if point.measured_gib is not None and not point.guessed]
     four = [(p, m) for p, m in measured if p.job.base not in ("fp32", "bf16") and not p.job.checkpointing]
 
     def error(value: float) -> float:
@@ -82,7 +91,12 @@ def calibrate(points: Sequence[Point]) -> Calibration:
     names = sorted({name for name, _, _ in ratios})
     strata = {name: _spread([(source, ratio) for one, source, ratio in ratios if one == name]) for name in names}
     whole = _spread([(source, ratio) for _, source, ratio in ratios])
-    return Calibration(fitted, whole, {name: spread for name, spread in strata.items() if spread.runs >= FEWEST})
+    return Calibration(
+        fitted,
+        tuple(sorted({p.source for p, _ in measured})),
+        whole,
+        {name: spread for name, spread in strata.items() if spread.runs >= FEWEST},
+    )
 
 
 def _spread(ratios: Sequence[tuple[str, float]]) -> Spread:
@@ -96,7 +110,10 @@ def shipped() -> Calibration:
     """The calibration in the package."""
     content = json.loads(files("provetune.planning").joinpath("calibration.json").read_text(encoding="utf-8"))
     return Calibration(
-        Fitted(**content["fitted"]), Spread(**content["all_runs"]), {name: Spread(**one) for name, one in content["strata"].items()}
+        Fitted(**content["fitted"]),
+        tuple(content["sources"]),
+        Spread(**content["all_runs"]),
+        {name: Spread(**one) for name, one in content["strata"].items()},
     )
 
 
@@ -114,10 +131,10 @@ class Peak:
     known: bool
 
 
-def peak(job: Job, counter: Counter, calibration: Calibration) -> Peak:
+def peak(job: Job, counter: Counter, calibration: Calibration, *, guessed: bool = False) -> Peak:
     """Estimate with a 90 % interval: the hull of the job's stratum and of all runs, the latter widened for an unseen source.
 
-    A combination that was never measured takes the widest of all strata, and says so.
+    A combination that was never measured takes the widest of all strata, and says so. `guessed` sizes of the model widen it further.
     """
     gib, everything = estimated_gib(job, counter, calibration.fitted), calibration.all_runs
     name = stratum(job)
@@ -129,7 +146,10 @@ def peak(job: Job, counter: Counter, calibration: Calibration) -> Peak:
     middle = own.p50 if own is not None and own.sources >= SOURCES else everything.p50
     said = f"'{name}', {own.runs} published runs" if own is not None else f"the widest of all, as no run like '{name}' is published"
     text = f"weights, trained parameters, kept values, the larger of one layer and the loss; interval of {said}"
-    return Peak(Estimate(gib * middle, gib * low, gib * high, own.runs if own else 0, 0.9, text), gib * p90, own is not None)
+    wider = GUESSED if guessed else 1.0
+    return Peak(
+        Estimate(gib * middle, gib * low / wider, gib * high * wider, own.runs if own else 0, 0.9, text), gib * p90 * wider, own is not None
+    )
 
 
 def fits(middle: float, p90: float, available_gib: float) -> Literal["fits", "tight", "does not fit"]:

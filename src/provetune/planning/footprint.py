@@ -12,7 +12,7 @@ from typing import Literal
 from provetune.planning.request import ModelShape
 
 Tuned = Literal["full", "lora", "lora+embeddings", "qlora"]
-Base = Literal["fp32", "bf16", "nf4", "nf4-dq", "gptq4"]
+Base = Literal["fp32", "bf16", "int8", "nf4", "nf4-dq", "gptq4"]
 Loss = Literal["full", "full-fp32", "pieces", "chunked", "fused"]
 Sharding = Literal["none", "ddp", "zero2", "zero3", "fsdp"]
 Offload = Literal["activations", "parameters", "optimizer"]
@@ -22,6 +22,7 @@ GIB = 2**30
 BYTES = {
     "fp32": 4.0,
     "bf16": 2.0,
+    "int8": 1.0,
     "nf4": 0.5 + 4 / 64,  # blocks of 64 share a 32-bit maximum
     "nf4-dq": 0.5 + 1 / 64 + 4 / (64 * 256),  # these maxima in 8 bits, 256 of them share a 32-bit one
     "gptq4": 0.5 + 2.5 / 128,  # groups of 128 share a 16-bit scale and a 4-bit zero
@@ -104,7 +105,7 @@ def stored_bytes(shape: ModelShape, base: Base, other: float) -> float:
     2.1
     """
     rest = shape.parameters - shape.linear_parameters
-    return BYTES[base] * shape.linear_parameters + (other if base.startswith(("nf4", "gptq")) else BYTES[base]) * rest
+    return BYTES[base] * shape.linear_parameters + (other if base not in ("fp32", "bf16") else BYTES[base]) * rest
 
 
 def layer_bytes(job: Job) -> float:

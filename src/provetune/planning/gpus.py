@@ -68,6 +68,25 @@ def named(name: str) -> tuple[Gpu, ...]:
     return tuple(found)
 
 
+def of_row(name: str, mem_gb: float | None) -> Gpu | None:
+    """The kind that somebody calls `name` and says to have this memory; None where the table has none, or several and no memory is given.
+
+    >>> of_row("NVIDIA A100-SXM4-80GB", 85.2).name, of_row("a100_40gb", 40).name, of_row("NVIDIA H100 80GB HBM3", 85.5).name
+    ('A100-80GB', 'A100-40GB', 'H100-80GB')
+    >>> of_row("RTX 4090", None).name, of_row("A100", None), of_row("NVIDIA GeForce GTX 1080", 8)
+    ('RTX4090-24GB', None, None)
+    """
+    plain = re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("nvidia").removeprefix("geforce")
+    words = {plain, *re.split(r"[^a-z0-9]+", name.lower())}
+    same = [one for one in gpus() if one.family.lower() in words or plain == re.sub(r"[^a-z0-9]", "", one.name.lower())]
+    if mem_gb is None:
+        return same[0] if len(same) == 1 else None
+    # labels and drivers differ by a tenth, as one counts in powers of ten
+    alike = [one for one in same if 0.88 < mem_gb / one.mem_gb < 1.12]
+    return min(alike, key=lambda one: abs(mem_gb / one.mem_gb - 1), default=None)
+
+
+@cache
 def _family(gpu: str) -> str:
     """The chip's name in a price list.
 

@@ -15,8 +15,8 @@ from typing import Literal
 from provetune.errors import SpecError
 from provetune.planning.calibration import CONTEXT_GIB, RESERVED, Peak, fits, peak, shipped
 from provetune.planning.footprint import BYTES, Job
-from provetune.planning.points import DROPPED
 from provetune.planning.request import ModelShape, PlanRequest
+from provetune.planning.stacks import DROPPED
 from provetune.records.candidate import PREFERENCE, Method
 from provetune.stats.estimate import Estimate
 

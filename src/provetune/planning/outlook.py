@@ -10,14 +10,14 @@ from datetime import date
 
 from provetune.errors import DataError, SpecError
 from provetune.planning.calibration import fits, shipped
-from provetune.planning.footprint import BYTES
+from provetune.planning.footprint import BYTES, Job
 from provetune.planning.gpus import Gpu
 from provetune.planning.hyperparameters import Hyperparameters, choose_hyperparameters
-from provetune.planning.memory import gpu_memory, own_job, training_memory
+from provetune.planning.memory import PACK_TOKENS, gpu_memory, own_job, training_memory
 from provetune.planning.recommend import recommend
 from provetune.planning.rent import rents
 from provetune.planning.request import PlanRequest
-from provetune.planning.time import besides_hours, flops_per_token, guessed_hours, training_hours
+from provetune.planning.time import besides_hours, flops_per_token, gpu_hours, guessed_hours, training_hours
 from provetune.pricing import Price, as_of, staleness
 from provetune.records.candidate import Method
 from provetune.records.planning import CostPlan, GpuOption
@@ -36,7 +36,9 @@ class Question:
     """What is asked: the request of the project (whose hardware is this machine), and what to look at beyond it.
 
     `gpus` are the kinds, each taken `count` at a time; `answer_tokens` is the mean length of a target, `scored_rows` those that
-    candidates are measured on (validation and test). `said` tells where the model's sizes and the rows' lengths come from.
+    candidates are measured on (validation and test). `project`: whether the rows are a project's own; `own_gpu`: what kind this
+    machine's GPU is. `said` tells where the model's sizes
+    and the rows' lengths come from.
     """
 
     request: PlanRequest
@@ -48,6 +50,8 @@ class Question:
     today: date
     methods: Sequence[Method] = METHODS
     count: int = 1
+    project: bool = True
+    own_gpu: Gpu | None = None
 
 
 def outlook(question: Question) -> CostPlan:
@@ -94,6 +98,7 @@ def outlook(question: Question) -> CostPlan:
             *((f"{longer:,} rows are longer than the model's context of {model.context_length:,} tokens and left out",) if longer else ()),
             *((staleness(offered, question.today),) if staleness(offered, question.today) else ()),
         ),
+        project=question.project,
     )
 
 
@@ -104,8 +109,7 @@ def _on_gpu(question: Question, method: Method, values: Hyperparameters, gpu: Gp
     several = replace(job, gpus=question.count, sharding="ddp")
     jobs = [job] if question.count == 1 else [several, replace(several, sharding="fsdp")]
     chosen, need = gpu_memory(jobs, gpu.mem_gib)
-    speed = gpu.flops_per_s * question.count * (0.9 if question.count > 1 else 1.0)
-    hours = training_hours(_flops(question.request, method, values, checkpointing=chosen.checkpointing), speed)
+    hours = _gpu_hours(question.request, chosen, values, gpu)
     besides = _besides(question, gpu)
     verdict = fits(need.memory_gib.value or math.inf, need.p90, gpu.mem_gib)
     notes = [] if gpu.bf16 else ["no bfloat16 and no FlashAttention 2: float16 with loss scaling, which this package's loop does not do"]
@@ -135,32 +139,49 @@ def _largest(request: PlanRequest, values: Hyperparameters) -> tuple[int, int]:
     return max(lengths), min(int(values["batch_size"]), len(lengths))
 
 
-def _flops(request: PlanRequest, method: Method, values: Hyperparameters, *, checkpointing: bool) -> float:
+def _flops(request: PlanRequest, method: Method, values: Hyperparameters) -> float:
     lengths = _lengths(request, values)
     per_row = sum(length * length for length in lengths) / sum(lengths)
-    per_token = flops_per_token(request.shape, method, row_tokens=per_row, checkpointing=checkpointing)
+    per_token = flops_per_token(request.shape, method, row_tokens=per_row)
     return per_token * sum(lengths) * int(values["epochs"])
+
+
+def _gpu_hours(request: PlanRequest, job: Job, values: Hyperparameters, gpu: Gpu) -> Estimate:
+    """Hours of all epochs, in packs as they are on average: a row, or as many as a pack may hold."""
+    lengths = _lengths(request, values)
+    mean, squares = sum(lengths) / len(lengths), sum(length * length for length in lengths)
+    pack = max(mean, min(PACK_TOKENS, mean * min(int(values["batch_size"]), len(lengths))))
+    usual = replace(job, tokens=round(pack))
+    return gpu_hours(usual, gpu, sum(lengths) * int(values["epochs"]), squares / sum(lengths))
 
 
 def _here(question: Question, method: Method, values: Hyperparameters) -> GpuOption:
     """This machine, as the run would plan it."""
-    request = question.request
+    request, here = question.request, question.request.hardware
     longest, batch = _largest(request, values)
-    memory, p90 = training_memory(request, method, longest=longest, batch_size=batch)
-    flops, speed = _flops(request, method, values, checkpointing=False), request.hardware.flops_per_s
-    hours = guessed_hours(flops, os.cpu_count() or 1) if speed is None else training_hours(flops, speed)
+    checkpointing = False
+    if here.kind == "gpu":
+        job, need = gpu_memory([own_job(request, method, longest=longest, batch_size=batch)], here.memory_gib)
+        checkpointing, memory, p90 = job.checkpointing, need.memory_gib, need.p90
+        known = question.own_gpu
+        hours = training_hours(0.0, None) if known is None else _gpu_hours(request, job, values, known)
+        unmeasured = f"{here.name}; hours are {'unknown' if known is None else 'those of published runs'}"
+    else:
+        memory, p90 = training_memory(request, method, longest=longest, batch_size=batch)
+        hours = guessed_hours(_flops(request, method, values), os.cpu_count() or 1)
+        unmeasured = "hours are a guess"
     return GpuOption(
         method=method,
         gpu=HERE,
         gpus=1,
-        memory_available_gib=request.hardware.memory_gib,
+        memory_available_gib=here.memory_gib,
         memory_gib=memory,
-        fits=fits(memory.value or math.inf, p90, request.hardware.memory_gib),
-        checkpointing=False,
+        fits=fits(memory.value or math.inf, p90, here.memory_gib),
+        checkpointing=checkpointing,
         duration_h=hours,
         besides_h=Estimate(None, None, None, 0, 0.9, "unknown: not measured on this machine"),
         rents=(),
-        note="" if speed is not None else "hours are a guess until its speed is measured: --probe",
+        note=f"{unmeasured}; `provetune plan --probe` in a project measures them",
     )
 
 
@@ -206,5 +227,5 @@ def _assumptions(question: Question) -> tuple[str, ...]:
         "costs are hours times price, rounded up as the provider bills, with a share for repeats: 5 %, on spot offers 30 %",
         f"smallest provable gain: {EXPECTED_DISCORDANCE:.0%} of test examples right for exactly one of two candidates, "
         "power 80%, confidence 95%",
-        *(("several GPUs: 90 % of their speed together",) if several else ()),
+        *(("several GPUs: 90 % of their speed together, 40 % over a slow network",) if several else ()),
     )

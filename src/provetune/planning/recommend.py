@@ -37,10 +37,10 @@ def recommend(options: Sequence[GpuOption], request: PlanRequest, gain: float | 
     if choice == "lora" and "qlora" in rented and _usd(rented["qlora"][1]) < MUCH_CHEAPER * _usd(rented["lora"][1]):
         choice = "qlora"
     option, offer = rented[choice]
-    others = [f"{NAMES[name]} about {_money(_usd(rent))}" for name, (_, rent) in rented.items() if name != choice]
+    others = [f"{NAMES[name]} would cost about {_money(_usd(rent))}" for name, (_, rent) in rented.items() if name != choice]
     missing = [NAMES[name] for name in NAMES if name not in rented]
-    age = "of an old or unknown date " if offer.stale else ""
-    why = [f"the cheapest offer {age}on which {NAMES[choice]} surely fits", *(f"elsewhere {text}" for text in others)]
+    age = "; no offer has a recent price: renew them first, with --refresh-prices" if offer.stale else " with a recent price"
+    why = [f"the cheapest offer on which {NAMES[choice]} fits{age}", *others]
     why += [f"{name} fits on none of these with an offer" for name in missing]
     return _sentence(option, offer), "; ".join(why)
 

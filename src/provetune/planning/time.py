@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from provetune.planning.footprint import Job
+from provetune.planning.gpus import Gpu
 from provetune.planning.request import ModelShape
 from provetune.records.candidate import Method
 from provetune.stats.estimate import Estimate
@@ -29,6 +31,46 @@ def flops_per_token(shape: ModelShape, method: Method, *, row_tokens: float, che
     attention = 3 * 4 * shape.layers * shape.heads * shape.head_dim * row_tokens / 2
     again = 1 if checkpointing else 0
     return (FLOPS_PER_WEIGHT[method] + 2 * again) * weights + attention * (1 + again / 3)
+
+
+GPU_UTILISATION = (0.25, 0.5, 0.7)
+"""Share of a data sheet's dense 16-bit products that long packed rows reach: low, middle, high, of published runs."""
+LAYER_S = (0.007, 0.0035, 0.002)
+"""Seconds that starting the kernels of one layer takes, forward and backward, in a step however short: slow, middle, fast."""
+UNFOLDED_S = 0.035
+"""Seconds a step to unfold a billion 4-bit parameters, at the bandwidth of an A100 of 80 GB."""
+A100_BYTES_PER_S = 2.039e12
+TOGETHER = (0.4, 0.9, 1.0)
+"""Share of their speed that several GPUs keep together: over a slow network, in one machine, at best. A guess."""
+
+
+def step_seconds(job: Job, gpu: Gpu, row_tokens: float) -> tuple[float, float, float]:
+    """Seconds (fast, middle, slow) of one micro-step of `job.tokens` on each of the job's GPUs.
+
+    Arithmetic at a share of the data sheet's speed, the start of every kernel, and unfolding of four bits. The last two are read off
+    Qwen's published seconds for 256 to 8,192 tokens; short steps consist of little else.
+    """
+    method: Method = "full" if job.method == "full" else "lora"
+    per_token = flops_per_token(job.shape, method, row_tokens=row_tokens, checkpointing=job.checkpointing)
+    if job.method == "lora+embeddings":
+        per_token += 2 * job.shape.head_parameters
+    layers = job.shape.layers * (4 / 3 if job.checkpointing else 1) * (0.5 if job.compiled else 1)
+    four_bits = job.base not in ("fp32", "bf16", "int8")
+    unfold = UNFOLDED_S * job.shape.linear_parameters / 1e9 * A100_BYTES_PER_S / gpu.bytes_per_s if four_bits else 0.0
+    together = TOGETHER if job.gpus > 1 else (1.0, 1.0, 1.0)
+    slow, middle, fast = (
+        (job.tokens * per_token / (gpu.flops_per_s * share) + layers * start + unfold) / kept
+        for share, start, kept in zip(GPU_UTILISATION, LAYER_S, together, strict=True)
+    )
+    return fast, middle, slow
+
+
+def gpu_hours(job: Job, gpu: Gpu, tokens: float, row_tokens: float) -> Estimate:
+    """Hours for `tokens` in micro-steps of `job.tokens` on each of the job's GPUs."""
+    steps = tokens / (job.tokens * job.gpus)
+    fast, middle, slow = (steps * seconds / 3600 for seconds in step_seconds(job, gpu, row_tokens))
+    text = "operations at a share of the data sheet's speed, and the start of kernels; priors from published runs"
+    return Estimate(middle, fast, slow, 0, 0.9, text)
 
 
 def training_hours(flops: float, flops_per_s: float | None) -> Estimate:

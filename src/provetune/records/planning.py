@@ -46,7 +46,8 @@ class GpuOption(Frozen):
 class CostPlan(Record):
     """Memory, time and money of each method on each GPU, before anything is spent. Tokens are those of the base's own template.
 
-    `lengths_from` says how tokens were counted, `options` come cheapest first within what fits; `warnings` are for the reader.
+    `lengths_from` says how tokens were counted; `options` are every method on every kind, in the order of the table of GPUs; `warnings`
+    are for the reader. `project`: whether the rows are those of a project, or only a number was given.
     """
 
     SCHEMA: ClassVar[str] = "cost_plan/1"
@@ -67,6 +68,7 @@ class CostPlan(Record):
     reason: str
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    project: bool = False
 
 
 class PointLeftOut(Frozen):
@@ -108,10 +110,34 @@ class Scores(Frozen):
     out_of_memory_right: int
 
 
-class Validation(Record):
-    """The estimator on published runs: with constants fitted without the scored source, and as shipped.
+class TimeScore(Frozen):
+    """Speed of one published run beside its estimate, of all GPUs together. `ratio`: hours estimated over hours measured."""
 
-    Without a second source nothing can be left out, and `leave_one_source_out` is empty. `points` belong to it, else to `as_shipped`.
+    id: str
+    source: str
+    measured_tokens_per_s: float
+    estimated_tokens_per_s: float
+    ratio: float
+    inside: bool
+
+
+class TimeScores(Frozen):
+    """Hours estimated over measured in a group of rows: 10th, 50th and 90th percentile, shares between a half and two, and inside."""
+
+    group: str
+    rows: int
+    low_ratio: float
+    median_ratio: float
+    high_ratio: float
+    within_factor_2: float
+    inside_interval: float
+
+
+class Validation(Record):
+    """The estimator on published runs: memory with constants fitted without the scored source, and as shipped; and hours.
+
+    Of one source that the shipped constants are fitted to nothing can be held out, and `leave_one_source_out` is empty. `points`
+    belong to it, else to `as_shipped`. Nothing of the hours is fitted.
     """
 
     SCHEMA: ClassVar[str] = "plan_validation/1"
@@ -121,3 +147,6 @@ class Validation(Record):
     leave_one_source_out: tuple[Scores, ...]
     as_shipped: tuple[Scores, ...]
     points: tuple[PointScore, ...]
+    time: tuple[TimeScores, ...] = ()
+    time_points: tuple[TimeScore, ...] = ()
+    time_left_out: tuple[PointLeftOut, ...] = ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from provetune.records.evaluation import GateRule
-from provetune.records.roi import Reach
 from provetune.stats.estimate import Estimate
+
+if TYPE_CHECKING:
+    from provetune.records.evaluation import GateRule
+    from provetune.records.roi import Reach
 
 # Control characters, direction marks, lone surrogates: invisible, or able to reorder the words around them.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -125,6 +127,7 @@ def money_text(estimate: Estimate | None) -> str:
 def reach_text(reach: Reach | None, digits: int) -> str:
     """A volume or a time that is reached, perhaps never.
 
+    >>> from provetune.records.roi import Reach
     >>> reach_text(Reach(value=1234.5, low=900, high=None), 0), reach_text(Reach(value=None, low=None, high=None), 1)
     ('1,234 [900, never]', 'never [never, never]')
     """
@@ -190,6 +193,7 @@ def metric_text(name: str) -> str:
 def rule_text(rule: GateRule) -> str:
     """What a rule demands.
 
+    >>> from provetune.records.evaluation import GateRule
     >>> rule_text(GateRule(name="a", kind="beats_baseline", metric="accuracy", baseline="few-shot", margin=0.02))
     'accuracy better than few-shot by more than 0.02'
     """

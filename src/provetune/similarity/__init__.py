@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from provetune.protocols import Progress
 from provetune.records.data import Example
@@ -127,6 +125,9 @@ def groups(count: int, pairs: Iterable[tuple[int, int, float]]) -> list[int]:
 
 def grouped(count: int, left: Indices, right: Indices) -> Indices:
     """`groups` of the pairs `left[k], right[k]`, as an array of shape [count]."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     whole = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(count, count))
     part_of = connected_components(whole, directed=False)[1]
     _, first, where = np.unique(part_of, return_index=True, return_inverse=True)

@@ -15,8 +15,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from provetune.protocols import Progress
 from provetune.similarity.normal_form import SIZE, Hashes, Indices, digest, gram_hashes, mixed, normalise
@@ -244,6 +242,9 @@ def _alike(left: Signatures, right: Signatures, codes: Indices, threshold: float
 
 def exact(texts: Sequence[str], left: Indices, right: Indices, threshold: float, progress: Progress = silent) -> Compared:
     """The pairs whose exact similarity reaches the threshold; works on few texts at a time, each taken up once."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     whole = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(len(texts), len(texts)))
     part_of = connected_components(whole, directed=False)[1][left]
     order = np.lexsort((right, left, part_of))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
 
 from provetune.stats.units import FLAT, FloatArray
 
@@ -24,6 +23,8 @@ def bootstrap_limits(draws: FloatArray, value: float, left_out: FloatArray | Non
     >>> round(low, 1), round(high, 1), method
     (0.3, 0.7, 'BCa bootstrap and jackknife t')
     """
+    from scipy.special import ndtr, stdtrit  # loading it takes longer than a whole plan
+
     units = len(left_out) if left_out is not None else len(draws)
     t = float(stdtrit(units - 1, (1 + confidence) / 2))
     z = t * math.sqrt(units / (units - 1))
@@ -41,6 +42,8 @@ def bootstrap_limits(draws: FloatArray, value: float, left_out: FloatArray | Non
 
 def _bca_tails(draws: FloatArray, value: float, shift: FloatArray, z: FloatArray) -> FloatArray | None:
     """Tail probabilities for the normal quantiles `z`, corrected for bias and acceleration; None where undefined."""
+    from scipy.special import ndtr, ndtri
+
     below = (np.count_nonzero(draws < value) + np.count_nonzero(draws <= value)) / (2 * len(draws))
     spread = float((shift**2).sum())
     if not 0 < below < 1 or spread <= FLAT**2:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import betaincinv, gammaln, ndtr, ndtri, xlogy
 
 from provetune.stats.estimate import Estimate
 
@@ -73,7 +72,10 @@ def smallest_provable_gain(
 
     if margin >= discordance or missing(discordance) > 0:
         return None
-    return float(brentq(missing, margin, discordance, xtol=1e-14))
+    low, high = margin, discordance  # `missing` falls from above zero to below it: halving is as sure as Brent's way, and loads nothing
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if missing(middle) > 0 else (low, middle)
+    return high
 
 
 def provable_gains(n: int, discordance: float | None = None, *, margin: float = 0.0, confidence: float = 0.95) -> tuple[ProvableGain, ...]:
@@ -100,7 +102,9 @@ def chance_to_show(n: int, gain: float, discordance: float, *, edge: float = 0.0
     z = _two_sided(confidence)
     if n > _COUNTED_UP_TO:
         error = math.sqrt(max(discordance - edge * edge, 0.0)), math.sqrt(max(discordance - gain * gain, 1e-300))
-        return float(ndtr((math.sqrt(n) * (gain - edge) - z * error[0]) / error[1]))
+        return NormalDist().cdf((math.sqrt(n) * (gain - edge) - z * error[0]) / error[1])
+    from scipy.special import betaincinv, gammaln, xlogy  # loading it takes longer than a whole plan
+
     wins, losses = np.nonzero(np.add.outer(np.arange(n + 1), np.arange(n + 1)) <= n)
     p, q = (wins + 1) / (n + 2), (losses + 1) / (n + 2)
     low = p - q - z * np.sqrt((p + q - (p - q) ** 2) / (n + 2))
@@ -166,7 +170,7 @@ def _two_sided(confidence: float) -> float:
 def _z(probability: float) -> float:
     if not 0 < probability < 1:
         raise ValueError(f"found a power or confidence of {probability}, wanted a number between 0 and 1")
-    return float(ndtri(probability))
+    return NormalDist().inv_cdf(probability)
 
 
 def provable_with(found: Estimate, *, margin: float = 0.0, power: float = 0.8) -> float | None:

@@ -10,26 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
-
-import psutil
+from typing import TYPE_CHECKING, TypeVar
 
 from provetune.errors import DataError, ModelError, SpecError
-from provetune.load import load
-from provetune.models.plain import PlainTokenizer
 from provetune.models.shapes import read_config, shape_sizes
 from provetune.planning.architectures import known_shape
 from provetune.planning.gpus import gpus, named
+from provetune.planning.here import here
 from provetune.planning.outlook import METHODS, Question, outlook
-from provetune.planning.request import Hardware, ModelShape, PlanRequest
+from provetune.planning.request import ModelShape, PlanRequest
 from provetune.planning.validate import validate as validate
 from provetune.pricing import current_prices, load_prices
 from provetune.records.candidate import Method, ModelRef
-from provetune.records.data import Example
 from provetune.records.planning import CostPlan
 from provetune.spec import BudgetSpec, ProjectSpec, SplitSpec, TrainSpec
 from provetune.spec.text import SPEC_FILE, load_spec
 from provetune.split import part_sizes
+
+if TYPE_CHECKING:
+    from provetune.records.data import Example
 
 T = TypeVar("T")
 COUNTED_ROWS = 2_000
@@ -85,8 +84,8 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
     if name is None:
         raise SpecError("--base: found none, wanted the base model of the plan, such as Qwen/Qwen3-0.6B")
     base = _base(name, spec.base.revision if spec is not None else "main", folder)
-    rows = _given_rows(wish) if given else _own_rows(spec, folder, base) if spec is not None else None
-    assert rows is not None
+    hardware, own_gpu = here()
+    rows = _given_rows(wish) if given or spec is None else _own_rows(spec, folder, base)
     request = PlanRequest(
         model=base.model,
         shape=base.shape,
@@ -94,7 +93,7 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
         budget=spec.budget if spec is not None else BudgetSpec(),
         row_lengths=rows.lengths,
         test_rows=rows.test,
-        hardware=here(),
+        hardware=hardware,
     )
     return outlook(
         Question(
@@ -107,6 +106,8 @@ def plan_outlook(folder: Path, overrides: Sequence[str], wish: Wish) -> CostPlan
             today=datetime.now(UTC).date(),
             methods=_methods(wish.method),
             count=wish.gpus,
+            project=not given,
+            own_gpu=own_gpu,
         )
     )
 
@@ -117,11 +118,6 @@ def renew_prices(catalogues: Sequence[str]) -> str:
 
     file, kept, refused = refresh(catalogues, datetime.now(UTC).date())
     return f"{kept:,} prices of today in {file}" + (f"; {refused:,} rows refused as implausible" if refused else "")
-
-
-def here() -> Hardware:
-    """This machine, without torch: its speed is unknown here; a run or a probe measures it."""
-    return Hardware("this machine", psutil.virtual_memory().available / 2**30, "cpu", None)
 
 
 def _methods(name: str | None) -> tuple[Method, ...]:
@@ -210,6 +206,8 @@ def _given_rows(wish: Wish) -> _Rows:
 
 def _own_rows(spec: ProjectSpec, folder: Path, base: _Base) -> _Rows:
     """Tokens of the project's rows; those of training are an even part of all, the longest included."""
+    from provetune.load import load  # what reads rows takes a third of the time of a plan without any
+
     examples = load(folder / spec.data.path, spec.data, spec.task)
     if not examples:
         raise DataError(f"{spec.data.path}: no rows are left to plan for; see `provetune audit`")
@@ -224,6 +222,8 @@ def _own_rows(spec: ProjectSpec, folder: Path, base: _Base) -> _Rows:
 
 def _lengths(examples: Sequence[Example], base: _Base) -> tuple[list[int], float, str]:
     """(tokens of each row, mean tokens of the targets, how they were counted)."""
+    from provetune.models.plain import PlainTokenizer
+
     share = sum(len(one.target) for one in examples) / max(1, sum(map(_letters, examples)))
     if base.folder is not None:
         try:
