@@ -4,6 +4,7 @@
     python -m benchmarks.serving --minutes 30      memory of the gateway under steady load
 
 `--transformers` is the command of an environment whose extra `serving` is installed; a rival that is not named is left out, and said.
+Wall times are those of a machine that may have other work; requests per CPU-second of the server are not touched by it.
 Requests: the support tickets of the package below one system prompt, greedy, 32 new tokens at most, no stop text.
 """
 
@@ -80,6 +81,11 @@ def server(command: list[str], url: str, threads: int) -> Iterator[psutil.Proces
             child.wait()
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """What a server and its children have used so far; other work on the machine does not count."""
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
+
+
 async def load(url: str, model: str, count: int, at_once: int) -> dict[str, float]:
     """`count` requests, `at_once` at a time: requests and completion tokens per second, seconds of the median, 95 % and 99 %."""
     texts = tickets()
@@ -131,13 +137,15 @@ def main() -> None:
     if options.minutes:
         steady(options)
         return
-    print("| server | at once | requests/s | tokens/s | p50 s | p95 s | p99 s |\n|---|---|---|---|---|---|---|")
+    print(f"| server | at once | requests/s | tokens/s | p50 s | p95 s | p99 s | requests per CPU-second |\n{'|---' * 8}|")
     for name, command, url, model in systems(options):
         try:
-            with server(command, url, options.threads):
+            with server(command, url, options.threads) as process:
                 asyncio.run(load(url, model, WARM_UP, 4))
                 for at_once in options.at_once:
-                    found = asyncio.run(load(url, model, min(options.requests, 32 * at_once), at_once))
+                    count, before = min(options.requests, 32 * at_once), cpu_seconds(process)
+                    found = asyncio.run(load(url, model, count, at_once))
+                    found["requests_per_cpu_s"] = count / (cpu_seconds(process) - before)
                     print(f"| {name} | {at_once} | " + " | ".join(f"{value:.3g}" for value in found.values()) + " |", flush=True)
         except (RuntimeError, httpx2.HTTPError) as error:
             print(f"| {name} | not measured: {str(error)[:300]} |", flush=True)

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from provetune.errors import SpecError
 from provetune.serving.gateway import Gateway
 
-HEALTH_EVERY_S, KEEP_ALIVE_S, LARGEST_HEAD = 15.0, 15, 32_768
+HEALTH_EVERY_S, KEEP_ALIVE_S, LARGEST_HEAD = 15.0, 75, 32_768
 
 
 class PatientProtocol(H11Protocol):
