@@ -187,9 +187,10 @@ class Store:
         return record
 
     def kept(self, step: str, kind: type[R], *, own: bool = True) -> list[R]:
-        """Every readable record of a step in all runs (`own`: of the current one, too), oldest first; `step` begins its name."""
-        files = sorted(self.runs.glob(f"*/records/{step}*.json"), key=lambda file: (file.stat().st_mtime, file.name))
-        found = [_read_record(file, kind) for file in files if own or file.parents[1] != self.run]
+        """Every readable record of a step in all runs, oldest first; `step` begins its name. Not `own`: in runs that began earlier."""
+        files = [file for file in self.runs.glob(f"*/records/{step}*.json") if not file.parents[1].is_symlink()]  # `latest` is one of them
+        earlier = [file for file in files if own or self.run is None or file.parents[1].name < self.run.name]
+        found = [_read_record(file, kind) for file in sorted(earlier, key=lambda file: (file.stat().st_mtime, file.name))]
         return [record for record in found if record is not None]
 
     # -- rows

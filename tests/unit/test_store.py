@@ -323,3 +323,17 @@ def test_records_of_a_kind_are_found_and_damaged_ones_left_out(store: Store) -> 
     store.once(KEY, Dataset, lambda: dataset())
     (store.current / "records" / "broken.json").write_text("{")
     assert records_in(store.current, Dataset) == [dataset()] and records_in(store.current, Split) == []
+
+
+def test_a_step_is_kept_once_and_a_later_run_is_not_earlier(tmp_path: Path) -> None:
+    def make(key: str, name: str) -> Store:
+        found = Store(tmp_path)
+        (tmp_path / "runs" / f"{name}-{key}" / "records").mkdir(parents=True, exist_ok=True)
+        found.open_run(key)
+        found.once(StepKey("data", 1, {"key": key}), Dataset, lambda: Dataset(path=key, rows_sha256="0", count=1))
+        return found
+
+    first, second = make("aaaa", "20260101T000000"), make("bbbb", "20260102T000000")
+    assert [kept.path for kept in first.kept("data", Dataset)] == ["aaaa", "bbbb"]  # `runs/latest` is no third
+    assert [kept.path for kept in second.kept("data", Dataset, own=False)] == ["aaaa"]
+    assert first.kept("data", Dataset, own=False) == []

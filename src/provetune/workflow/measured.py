@@ -8,7 +8,7 @@ from provetune.workflow.project import Project, processor
 
 
 def measurements(project: Project) -> tuple[list[Probe], list[TrainingRun]]:
-    """What this machine measured in this project, oldest first: probes, and trainings of other runs than the current one."""
+    """What this machine measured in this project, oldest first: probes, and trainings of runs that began before the current one."""
     runs = project.store.kept("tuning-", TrainingRun, own=False)
     probes = project.store.kept("probe-", Probe)
     mine = processor()
