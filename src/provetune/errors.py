@@ -58,9 +58,12 @@ class EvidenceError(ProvetuneError):
 class NotToShip(EvidenceError):
     """The decision is not to ship, and no waiver answers for it; 4 where the evidence was not enough."""
 
-    def __init__(self, message: str, outcome: str) -> None:
+    exit_code = 3
+
+    def __init__(self, message: str, outcome: str = "hold") -> None:
         super().__init__(message)
-        self.exit_code = 4 if outcome == "inconclusive" else 3
+        if outcome == "inconclusive":
+            self.exit_code = 4
 
 
 class AuditBlocked(ProvetuneError):

@@ -20,6 +20,8 @@ from provetune.spec.metrics import MetricName
 from provetune.tuning.methods import METHODS
 from tests.architecture.source import ROOT
 
+ASKED_BESIDE = {"head"}  # a method without a row of its own in some tables: a layer on the frozen base, not a tuning of its weights
+
 
 def names_on(page: str) -> set[str]:
     """The names that this page speaks of, as code."""
@@ -60,7 +62,7 @@ def test_every_part_of_a_strategy_is_a_text_or_has_code() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_method_is_known_to_plan_and_report(table: dict[str, object], place: str) -> None:
-    assert set(table) == set(get_args(Method)), place
+    assert set(table) <= set(get_args(Method)) <= set(table) | ASKED_BESIDE, place
 
 
 def test_the_project_file_takes_every_method() -> None:

@@ -120,7 +120,7 @@ def cheapest(mem_gib: float, prices: Sequence[Price] = PRICES) -> list[Price]:
     Spot offers are left out: they may end at any moment, so an hour on them is no promise.
 
     >>> cheapest(30)[0].gpu
-    'A6000'
+    'L40S'
     """
     fitting = [price for price in prices if price.mem_gib >= mem_gib and price.tier != "spot"]
     return sorted(fitting, key=lambda price: (price.usd_per_hour, price.provider, price.sku))

@@ -115,7 +115,7 @@ def go_template(render: Render) -> str | None:
 
     >>> words = lambda turns, opened: "".join(f"<{m.role}>{m.content}</>" for m in turns) + ("<assistant>" if opened else "")
     >>> go_template(words)[:77]
-    '{{- range .Messages }}{{- if eq .Role "system" }}<system>{{ .Content }}</>{{- '
+    '{{- range .Messages }}{{- if eq .Role "system" }}<system>{{ .Content }}</>{{-'
     """
     system, user, reply = _turn("system", "SYS"), _turn("user", "USE"), _turn("assistant", "REP")
     try:
