@@ -35,7 +35,7 @@ def test_plan_loads_no_torch(tmp_path: Path) -> None:
         assert done.stderr.splitlines()[-1].startswith("0 []")
         seconds.append(float(done.stderr.split()[-1]))
     # of processor time, as a busy machine can stretch the other kind without end; 0.7 s where it was measured
-    assert min(seconds) < 1.0, f"processor seconds of three plans: {seconds}"
+    assert min(seconds) < 2.0, f"processor seconds of three plans: {seconds}"
 
 
 def test_this_machine_s_own_gpu_is_planned_for(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
